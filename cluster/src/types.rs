@@ -1,0 +1,124 @@
+//! The records kept in the store.
+
+use serde::{Deserialize, Serialize};
+
+/// A broadcast's state, with Ant Media's spelling on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BroadcastStatus {
+    /// Known, never published.
+    Created,
+    /// A publisher connected, no media yet.
+    Preparing,
+    /// Live.
+    Broadcasting,
+    /// Ended cleanly.
+    Finished,
+    /// Its owner went away without ending it.
+    TerminatedUnexpectedly,
+}
+
+/// How a stream came in, with Ant Media's spelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PublishType {
+    /// RTMP push.
+    #[serde(rename = "RTMP")]
+    Rtmp,
+}
+
+/// What the store knows of one stream. Field names on the wire are Ant Media's (camelCase, with
+/// its spelling `originAdress`); the JSON that REST answers is built from this in `api`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Broadcast {
+    /// Id inside the application.
+    pub stream_id: String,
+    /// State as last written; read it through [`Broadcast::status_at`].
+    pub status: BroadcastStatus,
+    /// How it came in.
+    pub publish_type: Option<PublishType>,
+    /// Name for people.
+    pub name: Option<String>,
+    /// True when made by publishing, without REST; then the record ends with the stream.
+    pub zombi: bool,
+    /// When the record was made, ms since the Unix epoch.
+    pub date: i64,
+    /// When the present publish started, ms since the Unix epoch; 0 = never.
+    pub start_time: i64,
+    /// When the owner last wrote it, ms since the Unix epoch.
+    pub update_time: i64,
+    /// How long it has been live, ms.
+    pub duration: i64,
+    /// Bits a second coming in.
+    pub bitrate: i64,
+    /// Bytes received since the start.
+    pub received_bytes: i64,
+    /// Shown width, pixels; 0 = not known.
+    pub width: u32,
+    /// Shown height, pixels; 0 = not known.
+    pub height: u32,
+    /// Media time over wall time of late; 1.0 = real time.
+    pub speed_milli: i64,
+    /// `host:port` at which the owning node serves HTTP to other nodes.
+    #[serde(rename = "originAdress")]
+    pub origin_adress: Option<String>,
+    /// The encoder's address.
+    pub remote_ip: Option<String>,
+    /// What the encoder calls itself.
+    pub user_agent: Option<String>,
+    /// Present owner; `None` when nobody publishes.
+    pub owner: Option<Ownership>,
+}
+
+/// One writer a stream: which node, which epoch, and where its timeline starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ownership {
+    /// The owning node.
+    pub node_id: String,
+    /// Grows with every taking; a segment's URL carries it.
+    pub epoch: u64,
+    /// Media sequence number of the epoch's first segment.
+    pub first_sequence_number: u64,
+    /// Media time of the epoch's first segment on the stream's continuous timeline, ms.
+    pub media_time_ms: i64,
+    /// Wall clock at the epoch's first segment, ms since the Unix epoch.
+    pub wall_clock_ms: i64,
+}
+
+/// What a node does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeRole {
+    /// Balances.
+    Lb,
+    /// Serves viewers.
+    Edge,
+    /// Takes publishers.
+    Origin,
+    /// All three in one process.
+    All,
+}
+
+/// A node as registered. Status is computed when read, never stored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeRecord {
+    /// Stable over restarts.
+    pub id: String,
+    /// Address other nodes reach it at.
+    pub ip: String,
+    /// What it does.
+    pub role: NodeRole,
+    /// Last heartbeat, ms since the Unix epoch.
+    pub last_update_time: i64,
+    /// "usedMB/totalMB".
+    pub memory: String,
+    /// Load of the machine, 0 to 100.
+    pub cpu: String,
+    /// Mean time of a store query, ms (Ant Media's spelling on the wire).
+    #[serde(rename = "dbQueryAveargeTimeMs")]
+    pub db_query_average_time_ms: u32,
+    /// Weir's version.
+    pub version: String,
+}

@@ -1,0 +1,3 @@
+//! Takes publishers in, cuts their media, and serves the pieces to edges.
+
+pub mod ingest;

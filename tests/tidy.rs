@@ -10,12 +10,23 @@ const FILE_LINES_MAX: usize = 400;
 
 fn root() -> PathBuf {
     // The manifest of package `weir` lies in src/.
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
 }
 
 fn tracked(ending: &str) -> Vec<PathBuf> {
     let out = Command::new("git")
-        .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", ending])
+        .args([
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+            "--",
+            ending,
+        ])
         .current_dir(root())
         .output()
         .expect("git lists the tree");
@@ -35,11 +46,21 @@ fn read(path: &Path) -> String {
 /// Crate name to the names of the workspace crates and guarded crates it depends on.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let out = Command::new(env!("CARGO"))
-        .args(["metadata", "--no-deps", "--format-version", "1", "--offline"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--offline",
+        ])
         .current_dir(root())
         .output()
         .expect("cargo metadata runs");
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(
+        out.status.success(),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let metadata: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
     let mut all = BTreeMap::new();
     for package in metadata["packages"].as_array().unwrap() {
@@ -59,7 +80,10 @@ fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
 fn may_use() -> BTreeMap<String, BTreeSet<String>> {
     let text = read(Path::new("ARCHITECTURE.md"));
     let mut table = BTreeMap::new();
-    for line in text.lines().filter(|l| l.starts_with("| `") && l.contains("/` | `weir")) {
+    for line in text
+        .lines()
+        .filter(|l| l.starts_with("| `") && l.contains("/` | `weir"))
+    {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let name = cells[2].trim_matches('`').to_owned();
         let uses = cells[4].split(',').map(str::trim).filter(|s| !s.is_empty());
@@ -81,7 +105,9 @@ fn crates_use_only_what_the_table_says() {
     for (name, uses) in &found {
         for used in uses.iter().filter(|u| found.contains_key(*u)) {
             if !table[name].contains(used) {
-                wrong.push(format!("{name} uses {used}: ARCHITECTURE.md does not allow it"));
+                wrong.push(format!(
+                    "{name} uses {used}: ARCHITECTURE.md does not allow it"
+                ));
             }
         }
     }
@@ -115,14 +141,23 @@ fn guarded_crates_stay_in_their_rooms() {
 fn files_are_small_rooms_with_a_sign_on_the_door() {
     let mut wrong = Vec::new();
     let rust = tracked("*.rs");
-    assert!(rust.len() > 30, "only {} Rust files found: the check looks in the wrong place", rust.len());
+    assert!(
+        rust.len() > 30,
+        "only {} Rust files found: the check looks in the wrong place",
+        rust.len()
+    );
     for path in rust {
         let text = read(&path);
         let lines = text.lines().count();
         if lines > FILE_LINES_MAX {
-            wrong.push(format!("{}: {lines} lines; at most {FILE_LINES_MAX}", path.display()));
+            wrong.push(format!(
+                "{}: {lines} lines; at most {FILE_LINES_MAX}",
+                path.display()
+            ));
         }
-        let first = text.lines().find(|l| !l.trim().is_empty() && !l.starts_with("#!["));
+        let first = text
+            .lines()
+            .find(|l| !l.trim().is_empty() && !l.starts_with("#!["));
         if !first.is_some_and(|l| l.starts_with("//!")) {
             wrong.push(format!("{}: opens without a //! header", path.display()));
         }
@@ -133,13 +168,22 @@ fn files_are_small_rooms_with_a_sign_on_the_door() {
 #[test]
 fn nothing_is_left_unfinished_by_its_own_words() {
     // Pieced together so that this file does not accuse itself.
-    let words = [["to", "do!("].concat(), ["unimpl", "emented!("].concat(), ["FIX", "ME"].concat()];
+    let words = [
+        ["to", "do!("].concat(),
+        ["unimpl", "emented!("].concat(),
+        ["FIX", "ME"].concat(),
+    ];
     let mut wrong = Vec::new();
     for ending in ["*.rs", "*.ts", "*.mjs", "*.sh"] {
         for path in tracked(ending) {
             for (number, line) in read(&path).lines().enumerate() {
                 if words.iter().any(|w| line.contains(w.as_str())) {
-                    wrong.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+                    wrong.push(format!(
+                        "{}:{}: {}",
+                        path.display(),
+                        number + 1,
+                        line.trim()
+                    ));
                 }
             }
         }
@@ -150,7 +194,11 @@ fn nothing_is_left_unfinished_by_its_own_words() {
 #[test]
 fn lock_files_name_no_download_address() {
     for path in tracked("*package-lock.json") {
-        assert!(!read(&path).contains("\"resolved\": \"http"), "{}", path.display());
+        assert!(
+            !read(&path).contains("\"resolved\": \"http"),
+            "{}",
+            path.display()
+        );
     }
 }
 
@@ -158,7 +206,13 @@ fn lock_files_name_no_download_address() {
 fn only_ring_does_cryptography() {
     let lock = read(Path::new("Cargo.lock"));
     for other in ["aws-lc-sys", "aws-lc-rs", "openssl-sys", "boring-sys"] {
-        assert!(!lock.contains(&format!("name = \"{other}\"")), "Cargo.lock holds {other}");
+        assert!(
+            !lock.contains(&format!("name = \"{other}\"")),
+            "Cargo.lock holds {other}"
+        );
     }
-    assert!(lock.contains("name = \"ring\""), "Cargo.lock holds no ring: the check is blind");
+    assert!(
+        lock.contains("name = \"ring\""),
+        "Cargo.lock holds no ring: the check is blind"
+    );
 }

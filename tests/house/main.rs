@@ -2,3 +2,10 @@
 //!
 //! Every test starts its own process on ports the system chose and a directory of its own, waits
 //! for conditions with a deadline, and ends only what it started.
+
+mod browser;
+mod faults;
+mod ingest;
+mod spine;
+mod startup;
+mod support;

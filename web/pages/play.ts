@@ -7,7 +7,7 @@ import { Session } from "./player/session.ts";
 /** What tests (and the curious) may read at `window.weirPlayer`. */
 interface WeirPlayer {
   readonly id: string | null;
-  readonly phase: string;
+  readonly state: string;
   readonly detail: string;
   readonly currentTime: number;
   readonly paused: boolean;
@@ -81,7 +81,7 @@ function expose(video: HTMLVideoElement, session: Session, id: string, params: P
   const quality = (): VideoPlaybackQuality => video.getVideoPlaybackQuality();
   return {
     id,
-    get phase() { return session.phase; },
+    get state() { return session.phase; },
     get detail() { return session.detail; },
     get currentTime() { return video.currentTime; },
     get paused() { return video.paused; },

@@ -29,9 +29,11 @@ before(async () => {
   page = await browser.newPage({ viewport: { width: 960, height: 540 } });
   // A headless browser lets every page play with sound; a viewer's wants a click first.
   await page.addInitScript(() => {
+    let clicked = false;
+    addEventListener("pointerdown", () => (clicked = true), true);
     const play = HTMLMediaElement.prototype.play;
     HTMLMediaElement.prototype.play = function (...none) {
-      const refused = !this.muted && !navigator.userActivation.hasBeenActive;
+      const refused = !this.muted && !clicked;
       return refused ? Promise.reject(new DOMException("a click first", "NotAllowedError")) : play.apply(this, none);
     };
   });
@@ -47,13 +49,13 @@ after(async () => {
 });
 
 const player = () => page.evaluate(() => Object.fromEntries(Object.entries(Object.getOwnPropertyDescriptors(window.weirPlayer)).map(([name]) => [name, window.weirPlayer[name]])));
-const phase = (name) => page.waitForFunction((wanted) => window.weirPlayer?.phase === wanted, name, { timeout: STEP_MS });
+const phase = (name) => page.waitForFunction((wanted) => window.weirPlayer?.state === wanted, name, { timeout: STEP_MS });
 
 /** Waits until playback has gone on by some seconds from where it is. */
 async function plays(seconds = 3) {
   await phase("playing");
   const from = (await player()).currentTime;
-  await page.waitForFunction((to) => window.weirPlayer.phase === "playing" && window.weirPlayer.currentTime > to, from + seconds, { timeout: STEP_MS });
+  await page.waitForFunction((to) => window.weirPlayer.state === "playing" && window.weirPlayer.currentTime > to, from + seconds, { timeout: STEP_MS });
 }
 
 async function shot(name) {
@@ -107,7 +109,7 @@ test("an encoder that is killed and comes back is followed without a fault", asy
 
 test("a server that fails for a while is outlived", async () => {
   server.state.fault = (path) => (path.includes("/streams/") ? 503 : null);
-  await page.waitForFunction(() => window.weirPlayer.phase === "unreachable", null, { timeout: STEP_MS });
+  await page.waitForFunction(() => window.weirPlayer.state === "unreachable", null, { timeout: STEP_MS });
   await shot("unreachable");
   server.state.fault = null;
   await plays();
@@ -124,7 +126,7 @@ test("a clean end says so, also after its files are gone", async () => {
   await new Promise((done) => {
     const look = setInterval(() => server.requests.length > before + 3 && (clearInterval(look), done()), 200);
   });
-  assert.equal((await player()).phase, "ended");
+  assert.equal((await player()).state, "ended");
 });
 
 test("a new publish after the end plays by itself", async () => {

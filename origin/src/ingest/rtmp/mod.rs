@@ -28,5 +28,7 @@ pub mod handshake;
 pub mod message;
 pub mod server;
 pub mod session;
+#[cfg(test)]
+mod testing;
 
 pub use server::{RtmpOptions, RtmpServer};

@@ -44,7 +44,11 @@ impl Scheme {
     /// those four.
     pub(super) fn digest_offset(self, packet: &[u8; PACKET_BYTES]) -> usize {
         let block = self.block();
-        let sum: usize = packet[block..block + 4].iter().copied().map(usize::from).sum();
+        let sum: usize = packet[block..block + 4]
+            .iter()
+            .copied()
+            .map(usize::from)
+            .sum();
         block + 4 + sum % PLACES
     }
 }

@@ -81,7 +81,10 @@ fn digest_agrees_with_another_implementation() {
     c1[4..8].copy_from_slice(&[128, 0, 7, 2]);
     let digest = digest::packet_digest(&c1, 12, digest::CLIENT_KEY);
     let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
-    assert_eq!(hex, "d972bafa86d3ad676c46c0c55fdf2e2abb2e58cd506fdbfb19ed5f9414feaef4");
+    assert_eq!(
+        hex,
+        "d972bafa86d3ad676c46c0c55fdf2e2abb2e58cd506fdbfb19ed5f9414feaef4"
+    );
 }
 
 #[test]

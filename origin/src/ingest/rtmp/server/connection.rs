@@ -1,5 +1,6 @@
 //! One connection: its socket, its session, its stream.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use super::end::End;
 use super::peers::Slot;
 use super::{IDLE_READ_BYTES, Shared, proxy};
 use crate::ingest::rtmp::handshake::PACKET_BYTES;
-use crate::ingest::rtmp::session::{Event, PublishCommand, Session, Stage, status};
+use crate::ingest::rtmp::session::{Event, PublishCommand, Session, status};
 use crate::ingest::{PublishEvent, PublishRefusal, PublishRequest, Publisher};
 
 /// Room in the read buffer under which a new one is taken, bytes.
@@ -93,21 +94,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     /// Runs to the end.
     pub(super) async fn run(&mut self, mut slot: Slot, stop: &CancellationToken) -> End {
-        let outcome = self.run_inner(&mut slot, stop).await;
-        match outcome {
-            Ok(never) => match never {},
-            Err(end) => {
-                self.publish_over(&end.to_string());
-                end
-            }
-        }
+        let Err(end) = self.run_inner(&mut slot, stop).await;
+        self.publish_over(&end.to_string());
+        end
     }
 
     async fn run_inner(
         &mut self,
         slot: &mut Slot,
         stop: &CancellationToken,
-    ) -> Result<std::convert::Infallible, End> {
+    ) -> Result<Infallible, End> {
         if self.shared.options.proxy_protocol {
             self.read_proxy_header(stop).await?;
         }
@@ -135,7 +131,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             self.handle(event, stop).await?;
         }
         let messages = self.session.messages();
-        self.shared.metrics.messages.inc_by(messages - self.messages);
+        self.shared
+            .metrics
+            .messages
+            .inc_by(messages - self.messages);
         self.messages = messages;
         let stage = self.session.stage();
         if self.watch.progress(Instant::now(), stage, messages) {
@@ -265,11 +264,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     async fn wait(&mut self, stop: &CancellationToken) -> Result<(), End> {
         self.make_room();
         loop {
-            let events = self.live.as_ref().map(|live| &live.publisher.events);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Err(End::Shutdown),
-                () = async { events.map_or(std::future::pending().left(), |e| e.closed().right()).await } => return Err(End::OwnerClosed),
+                () = owner_closed(self.live.as_ref()) => return Err(End::OwnerClosed),
                 () = &mut self.timer => {
                     let (deadline, end) = self.watch.deadline(&self.shared.options);
                     if deadline <= Instant::now() {
@@ -382,6 +380,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 _ => return,
             }
         }
+    }
+}
+
+/// Ends when the stream's owner closes its end; never, when there is none.
+async fn owner_closed(live: Option<&Live>) {
+    match live {
+        Some(live) => live.publisher.events.closed().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -100,7 +100,10 @@ impl RtmpServer {
         tasks.close();
         let drain = self.shared.options.drain_timeout;
         if tokio::time::timeout(drain, tasks.wait()).await.is_err() {
-            warn!(left = tasks.len(), "rtmp connections left behind at shutdown");
+            warn!(
+                left = tasks.len(),
+                "rtmp connections left behind at shutdown"
+            );
         }
     }
 
@@ -132,9 +135,13 @@ impl RtmpServer {
         shared.metrics.connection_ended(&end);
         let peer = connection.peer();
         match &end {
-            End::Left { .. } | End::Unpublished => debug!(%peer, reason = %end, "rtmp connection closed"),
+            End::Left { .. } | End::Unpublished => {
+                debug!(%peer, reason = %end, "rtmp connection closed")
+            }
             End::Lost | End::Shutdown => info!(%peer, reason = %end, "rtmp connection closed"),
-            _ => warn!(%peer, app = connection.app(), stream = connection.stream(), reason = %end, "rtmp connection closed"),
+            _ => {
+                warn!(%peer, app = connection.app(), stream = connection.stream(), reason = %end, "rtmp connection closed")
+            }
         }
     }
 }

@@ -23,7 +23,9 @@ pub(super) fn read(input: &mut BytesMut) -> Result<Option<Option<SocketAddr>>, &
         }
         Err(Error::BufferTooShort) if input.len() < HEADER_BYTES_MAX => Ok(None),
         Err(Error::BufferTooShort) => Err("longer than 2048 bytes"),
-        Err(_) => Err("missing or malformed; connections must come through a balancer that sends it"),
+        Err(_) => {
+            Err("missing or malformed; connections must come through a balancer that sends it")
+        }
     }
 }
 

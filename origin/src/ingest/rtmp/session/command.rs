@@ -52,7 +52,11 @@ impl Session {
                 // Without a transaction id nobody waits for an answer (7.2).
                 if command.transaction != 0.0 {
                     let description = format!("command {:?} is not known", clip(&command.name));
-                    self.error(command.transaction, "NetConnection.Call.Failed", &description);
+                    self.error(
+                        command.transaction,
+                        "NetConnection.Call.Failed",
+                        &description,
+                    );
                 }
                 Ok(None)
             }
@@ -61,13 +65,18 @@ impl Session {
 
     fn parse(&self, message: &Message) -> Result<Command, WireError> {
         let values = amf0::decode_all(without_amf3_byte(message));
-        let mut values = values.map_err(|error| self.reader.error(error))?.into_iter();
+        let mut values = values
+            .map_err(|error| self.reader.error(error))?
+            .into_iter();
         let Some(Value::String(name)) = values.next() else {
             return Err(self.reader.error(Fault::NoCommandName));
         };
         Ok(Command {
             name,
-            transaction: values.next().and_then(|value| value.as_number()).unwrap_or(0.0),
+            transaction: values
+                .next()
+                .and_then(|value| value.as_number())
+                .unwrap_or(0.0),
             stream: message.stream,
             arguments: values.collect(),
         })
@@ -89,8 +98,14 @@ impl Session {
         self.outbox.chunk_size(self.options.chunk_bytes);
         let mut answer = vec![
             ("level".to_owned(), Value::string("status")),
-            ("code".to_owned(), Value::string("NetConnection.Connect.Success")),
-            ("description".to_owned(), Value::string("Connection succeeded.")),
+            (
+                "code".to_owned(),
+                Value::string("NetConnection.Connect.Success"),
+            ),
+            (
+                "description".to_owned(),
+                Value::string("Connection succeeded."),
+            ),
             ("objectEncoding".to_owned(), Value::Number(0.0)),
         ];
         if info.enhanced {
@@ -109,7 +124,9 @@ impl Session {
 
     fn create_stream(&mut self, command: &Command) -> Result<(), WireError> {
         if self.streams >= STREAMS_MAX {
-            return Err(self.reader.error(Fault::StreamsTooMany { max: STREAMS_MAX }));
+            return Err(self
+                .reader
+                .error(Fault::StreamsTooMany { max: STREAMS_MAX }));
         }
         self.streams += 1;
         let id = Value::Number(f64::from(self.streams));
@@ -121,7 +138,12 @@ impl Session {
     fn publish(&mut self, command: &Command) -> Option<Event> {
         if self.stage == Stage::Publishing {
             let description = "this connection publishes already; one stream a connection";
-            self.on_status(command.stream, "error", super::status::BAD_NAME, description);
+            self.on_status(
+                command.stream,
+                "error",
+                super::status::BAD_NAME,
+                description,
+            );
             return None;
         }
         let info = self.connect.as_ref()?;

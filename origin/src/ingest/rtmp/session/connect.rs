@@ -36,7 +36,11 @@ impl ConnectInfo {
             let (url, query) = split_query(url);
             (Some(url.to_owned()), query)
         });
-        let query = if app_query.is_empty() { tc_query } else { app_query };
+        let query = if app_query.is_empty() {
+            tc_query
+        } else {
+            app_query
+        };
         (!app.is_empty()).then(|| Self {
             app: app.to_owned(),
             tc_url,
@@ -71,7 +75,10 @@ mod tests {
             assert_eq!(read(raw).unwrap().app, "LiveApp", "{raw}");
         }
         let info = read("LiveApp?token=s3cret").unwrap();
-        assert_eq!((info.app.as_str(), info.query.as_str()), ("LiveApp", "token=s3cret"));
+        assert_eq!(
+            (info.app.as_str(), info.query.as_str()),
+            ("LiveApp", "token=s3cret")
+        );
     }
 
     #[test]

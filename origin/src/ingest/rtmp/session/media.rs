@@ -60,7 +60,10 @@ impl DropReason {
     }
 
     fn is_bad(&self) -> bool {
-        matches!(self, Self::BadTag(_) | Self::BadMetadata(_) | Self::BadAggregate)
+        matches!(
+            self,
+            Self::BadTag(_) | Self::BadMetadata(_) | Self::BadAggregate
+        )
     }
 }
 

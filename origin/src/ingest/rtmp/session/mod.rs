@@ -250,7 +250,8 @@ impl Session {
         if received - self.acknowledged >= self.ack_window_bytes {
             self.acknowledged = received;
             let [.., a, b, c, d] = received.to_be_bytes();
-            self.outbox.acknowledgement(u32::from_be_bytes([a, b, c, d]));
+            self.outbox
+                .acknowledgement(u32::from_be_bytes([a, b, c, d]));
         }
     }
 

@@ -99,7 +99,12 @@ impl Session {
 
     /// Tells the peer why it is refused while publishing, and closes.
     pub(super) fn end_with(&mut self, refusal: Refusal) {
-        self.on_status(self.publish_stream, "error", refusal.code(), &refusal.to_string());
+        self.on_status(
+            self.publish_stream,
+            "error",
+            refusal.code(),
+            &refusal.to_string(),
+        );
         self.stage = Stage::Closing;
     }
 

@@ -3,4 +3,3 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 ./rtmp-origin.sh "$@"
-./edge-hit.sh "$@"

@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::extract::{Page, UrlPath, UrlQuery};
 use crate::state::{Shared, bounded};
-use crate::wire::{BroadcastJson, SimpleStat, status_at, status_name};
+use crate::wire::{BroadcastJson, SimpleStat, status_name};
 use axum::Json;
 use axum::extract::State;
 use serde::Deserialize;
@@ -89,7 +89,7 @@ pub(crate) async fn count_live(
 ) -> Result<Json<SimpleStat>, ApiError> {
     let all = shared.catalogue.all(shared.app(&app)?).await?;
     let now_ms = shared.now_ms();
-    let live = |r: &&Broadcast| status_at(r, now_ms) == BroadcastStatus::Broadcasting;
+    let live = |r: &&Broadcast| r.status_at(now_ms) == BroadcastStatus::Broadcasting;
     Ok(Json(SimpleStat::of(all.iter().filter(live).count())))
 }
 
@@ -119,7 +119,7 @@ impl ListQuery {
         match self.sort_by.as_deref().unwrap_or_default() {
             "name" => records.sort_by_key(|r| r.name.as_deref().unwrap_or(&r.stream_id)),
             "date" => records.sort_by_key(|r| r.date),
-            "status" => records.sort_by_key(|r| status_name(status_at(r, now_ms))),
+            "status" => records.sort_by_key(|r| status_name(r.status_at(now_ms))),
             _ => {}
         }
         if self.order_by.as_deref() == Some("desc") {

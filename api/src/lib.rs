@@ -23,8 +23,6 @@ mod nodes;
 mod pages;
 mod router;
 mod state;
-#[cfg(test)]
-mod tests;
 mod wire;
 
 pub use broadcasts::LIST_SIZE_MAX;

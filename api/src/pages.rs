@@ -153,7 +153,7 @@ fn accepts_gzip(request: &HeaderMap) -> bool {
         let refused = weight
             .trim()
             .strip_prefix("q=")
-            .is_some_and(|q| q.trim_end_matches('0').trim_end_matches('.').is_empty());
+            .is_some_and(|q| q.parse().is_ok_and(|q: f32| q <= 0.0));
         name.trim().eq_ignore_ascii_case("gzip") && !refused
     })
 }

@@ -3,7 +3,7 @@
 mod broadcast;
 mod cluster_node;
 
-pub(crate) use broadcast::{BroadcastJson, status_at, status_name};
+pub(crate) use broadcast::{BroadcastJson, status_name};
 pub(crate) use cluster_node::{ClusterNodeJson, NodeInfoJson};
 
 use crate::state::NodeInfo;

@@ -4,10 +4,6 @@ use crate::state::NodeInfo;
 use serde::Serialize;
 use weir_cluster::{AppName, Broadcast, BroadcastStatus, PublishType};
 
-/// A live stream whose owner has not written for longer is no longer live, ms: twice Ant Media's 10 s period of
-/// writing.
-const STREAM_SILENT_MAX_MS: i64 = 20_000;
-
 /// A stream.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -163,7 +159,7 @@ impl BroadcastJson {
         let origin = record.origin_adress.as_deref();
         Self {
             stream_id: record.stream_id.clone(),
-            status: status_at(record, now_ms),
+            status: record.status_at(now_ms),
             publish_type: record.publish_type,
             name: record.name.clone(),
             zombi: record.zombi,
@@ -186,19 +182,6 @@ impl BroadcastJson {
             rtmp_url: format!("{rtmp}/{app}/{}", record.stream_id),
             rest: UNUSED,
         }
-    }
-}
-
-/// The state at `now_ms`: what is written as live is not, once its owner has been silent for too long.
-pub(crate) fn status_at(record: &Broadcast, now_ms: i64) -> BroadcastStatus {
-    let live = matches!(
-        record.status,
-        BroadcastStatus::Broadcasting | BroadcastStatus::Preparing
-    );
-    if live && now_ms.saturating_sub(record.update_time) > STREAM_SILENT_MAX_MS {
-        BroadcastStatus::TerminatedUnexpectedly
-    } else {
-        record.status
     }
 }
 

@@ -4,9 +4,6 @@ use crate::state::NodeInfo;
 use serde::Serialize;
 use weir_cluster::{AppName, NodeRecord, NodeRole};
 
-/// A node silent for longer is dead, ms: four heartbeats of 5 s, as in Ant Media.
-const NODE_DEAD_AFTER_MS: i64 = 20_000;
-
 /// A node of the cluster.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,12 +24,11 @@ pub(crate) struct ClusterNodeJson {
 impl ClusterNodeJson {
     /// The record as seen at `now_ms`.
     pub(crate) fn new(record: NodeRecord, now_ms: i64) -> Self {
-        let silent_ms = now_ms.saturating_sub(record.last_update_time);
         Self {
-            status: if silent_ms > NODE_DEAD_AFTER_MS {
-                "dead"
-            } else {
+            status: if record.alive_at(now_ms) {
                 "alive"
+            } else {
+                "dead"
             },
             id: record.id,
             ip: record.ip,

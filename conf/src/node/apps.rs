@@ -32,7 +32,7 @@ pub(super) fn own_file_setting(checker: &mut Checker, app: &str, raw: &Raw) {
     }
     let known = APP_KEYS.iter().flat_map(Key::spellings);
     match nearest(&raw.key, known) {
-        Some(near) => checker.notes.unknown(raw, Some(near.to_owned())),
+        Some(near) => checker.notes.unknown(raw, || Some(near.to_owned())),
         None => checker.notes.foreign(format!("{app}: {}", raw.key)),
     }
 }
@@ -54,10 +54,8 @@ pub(super) fn node_file_setting(checker: &mut Checker, raw: &Raw) {
         Some(key) => checker.set_app(app, key, raw),
         None => {
             let known = APP_KEYS.iter().flat_map(Key::spellings);
-            let near = nearest(name, known);
-            checker
-                .notes
-                .unknown(raw, near.map(|near| format!("{PREFIX}{app}.{near}")));
+            let near = || nearest(name, known).map(|near| format!("{PREFIX}{app}.{near}"));
+            checker.notes.unknown(raw, near);
         }
     }
 }

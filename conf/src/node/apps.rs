@@ -42,12 +42,15 @@ pub(super) fn node_file_setting(checker: &mut Checker, raw: &Raw) {
     let rest = raw.key.strip_prefix(PREFIX).unwrap_or_default();
     let (app, name) = rest.split_once('.').unwrap_or((rest, ""));
     if !checker.config.apps.iter().any(|known| known == app) {
-        let problem = Problem::UnknownApp {
-            key: raw.key.clone(),
-            app: app.to_owned(),
-            apps: checker.config.apps.clone(),
-        };
-        checker.notes.errors.push(raw.place.clone(), problem);
+        let apps = &checker.config.apps;
+        checker
+            .notes
+            .errors
+            .push_with(&raw.place, || Problem::UnknownApp {
+                key: raw.key.clone(),
+                app: app.to_owned(),
+                apps: apps.clone(),
+            });
         return;
     }
     match find(name) {

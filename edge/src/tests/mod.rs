@@ -1,1 +1,8 @@
-//! x
+//! The door on real sockets, in front of a real HTTP origin.
+
+mod faults;
+mod house;
+mod hygiene;
+mod limits;
+mod playback;
+mod ranges;

@@ -4,14 +4,14 @@
 //! `head_ms_max`; between requests the connection may idle `idle_ms_max`. When the node drains,
 //! idle connections close at once and busy ones after their answer.
 //!
-//! Answers to what is no request: 400 (malformed, two Hosts, no Host), 408 (too slow), 414 (target
+//! Answers to what is no request: 400 (malformed, two Hosts, no Host), 405 (CONNECT), 408 (too slow), 414 (target
 //! too long), 431 (head too large); each closes the connection. A cut-off head gets no answer.
 
 use crate::answer::Reply;
 use crate::edge::Edge;
 use crate::wire::Watch;
 use async_trait::async_trait;
-use http::{StatusCode, Version, header};
+use http::{Method, StatusCode, Version, header};
 use pingora::ErrorType;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
 use pingora::protocols::http::ServerSession;
@@ -102,6 +102,10 @@ impl Connection {
         let target = head.raw_path();
         if target.len() > self.edge.options.target_bytes_max {
             return HeadRead::Refused(StatusCode::URI_TOO_LONG);
+        }
+        // No tunnels (RFC 9110 section 9.3.6): a server that is no proxy may refuse.
+        if head.method == Method::CONNECT {
+            return HeadRead::Refused(StatusCode::METHOD_NOT_ALLOWED);
         }
         // RFC 9112 section 3.2: exactly one Host in HTTP/1.1; more than one is refused already.
         let no_host = head.version == Version::HTTP_11 && !head.headers.contains_key(header::HOST);

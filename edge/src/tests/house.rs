@@ -272,7 +272,13 @@ impl House {
         let mut all = Vec::new();
         timeout(DEADLINE, stream.read_to_end(&mut all))
             .await
-            .expect("the edge does not close")
+            .unwrap_or_else(|_| {
+                panic!(
+                    "not closed: {} -> {}",
+                    String::from_utf8_lossy(request),
+                    String::from_utf8_lossy(&all)
+                )
+            })
             .unwrap();
         all
     }

@@ -159,3 +159,42 @@ impl Store for MeteredStore {
         self.inner.changes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::embedded::EmbeddedStore;
+
+    #[tokio::test]
+    async fn calls_are_counted_by_operation_and_result() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(1));
+        let store = EmbeddedStore::open(&folder.path().join("s"), clock).unwrap();
+        let registry = Registry::new();
+        let store = MeteredStore::new(Arc::new(store), &registry).unwrap();
+        let key = StreamKey::parse("LiveApp", "s").unwrap();
+        for _ in 0..3 {
+            assert_eq!(store.broadcast(&key).await.unwrap(), None);
+        }
+        let end = EpochEnd::beginning(1);
+        store.release(&key, 1, end).await.unwrap_err();
+        let samples = |operation, result| {
+            let histogram = store.seconds.with_label_values(&[operation, result]);
+            histogram.get_sample_count()
+        };
+        assert_eq!(samples("broadcast", "ok"), 3);
+        assert_eq!(samples("release", "refused"), 1);
+        assert!(MeteredStore::new(store.inner.clone(), &registry).is_err());
+    }
+
+    #[test]
+    fn the_mean_is_rounded_and_starts_anew() {
+        let times = QueryTimes::default();
+        assert_eq!(times.take_mean_ms(), 0);
+        times.add(1_000);
+        times.add(2_001);
+        assert_eq!(times.take_mean_ms(), 2);
+        assert_eq!(times.take_mean_ms(), 0);
+    }
+}

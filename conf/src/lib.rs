@@ -5,4 +5,5 @@
 //! error names the file and line, or the environment variable, what was found and what was
 //! expected. Nothing here panics on what a user wrote, and every input has a size limit.
 
+pub mod nginx;
 pub mod node;

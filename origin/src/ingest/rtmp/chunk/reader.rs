@@ -108,6 +108,13 @@ impl ChunkReader {
         self.buffered_bytes
     }
 
+    /// Memory held for unfinished messages, bytes.
+    #[cfg(test)]
+    pub(super) fn capacity_bytes(&self) -> usize {
+        let streams = self.streams.iter();
+        streams.map(|stream| stream.assembled.capacity()).sum()
+    }
+
     /// A [`WireError`] at the present place.
     pub fn error(&self, fault: impl Into<Fault>) -> WireError {
         WireError {

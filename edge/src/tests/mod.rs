@@ -1,0 +1,8 @@
+//! The door on real sockets, in front of a real HTTP origin.
+
+mod faults;
+mod house;
+mod hygiene;
+mod limits;
+mod playback;
+mod ranges;

@@ -138,7 +138,9 @@ impl RtmpServer {
             End::Left { .. } | End::Unpublished => {
                 debug!(%peer, reason = %end, "rtmp connection closed")
             }
-            End::Lost | End::Shutdown => info!(%peer, reason = %end, "rtmp connection closed"),
+            End::Lost { .. } | End::Shutdown => {
+                info!(%peer, reason = %end, "rtmp connection closed")
+            }
             _ => {
                 warn!(%peer, app = connection.app(), stream = connection.stream(), reason = %end, "rtmp connection closed")
             }

@@ -36,7 +36,10 @@ pub(crate) fn print(roles: &[&str], node_id: &str, data_dir: &Path, lines: &[Lin
         data_dir.display()
     ));
     for line in lines {
-        say(&format!("  {:<7} {:<5} {}", line.role, line.protocol, line.address));
+        say(&format!(
+            "  {:<7} {:<5} {}",
+            line.role, line.protocol, line.address
+        ));
     }
     let door = |protocol: &str| lines.iter().find(|l| l.protocol == protocol);
     if let Some(rtmp) = door("rtmp") {
@@ -45,7 +48,9 @@ pub(crate) fn print(roles: &[&str], node_id: &str, data_dir: &Path, lines: &[Lin
     }
     if let Some(http) = door("http") {
         let authority = authority(&http.address, 80);
-        say(&format!("Watch    http://{authority}/{app}/play.html?id=STREAM"));
+        say(&format!(
+            "Watch    http://{authority}/{app}/play.html?id=STREAM"
+        ));
         say(&format!("Live     http://{authority}/"));
     }
     say("Ready");
@@ -53,13 +58,19 @@ pub(crate) fn print(roles: &[&str], node_id: &str, data_dir: &Path, lines: &[Lin
 
 /// `host[:port]` that a person on this machine can use.
 fn authority(address: &str, default_port: u16) -> String {
-    let Ok(address) = address.parse::<SocketAddr>() else { return address.to_owned() };
+    let Ok(address) = address.parse::<SocketAddr>() else {
+        return address.to_owned();
+    };
     let host = match address.ip() {
         ip if ip.is_unspecified() => "127.0.0.1".to_owned(),
         ip if ip.is_ipv6() => format!("[{ip}]"),
         ip => ip.to_string(),
     };
-    if address.port() == default_port { host } else { format!("{host}:{}", address.port()) }
+    if address.port() == default_port {
+        host
+    } else {
+        format!("{host}:{}", address.port())
+    }
 }
 
 #[cfg(test)]

@@ -36,7 +36,9 @@ pub(crate) fn bound(listener: &HttpListener, asked: &Listen) -> anyhow::Result<L
 fn unix(path: &Path, role: &str, key: &str) -> anyhow::Result<UnixListener> {
     let shown = path.display();
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(anyhow!("{role}: unix:{shown} is in use by another process (set {key})"));
+        return Err(anyhow!(
+            "{role}: unix:{shown} is in use by another process (set {key})"
+        ));
     }
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => {
@@ -44,8 +46,12 @@ fn unix(path: &Path, role: &str, key: &str) -> anyhow::Result<UnixListener> {
         }
         _ => {}
     }
-    UnixListener::bind(path)
-        .map_err(|e| anyhow!("{role}: cannot listen on unix:{shown}: {} (set {key})", reason(&e)))
+    UnixListener::bind(path).map_err(|e| {
+        anyhow!(
+            "{role}: cannot listen on unix:{shown}: {} (set {key})",
+            reason(&e)
+        )
+    })
 }
 
 fn reason(error: &std::io::Error) -> String {

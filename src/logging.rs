@@ -10,7 +10,12 @@ use weir_conf::node::LogFormat;
 
 /// Libraries whose `info` tells an operator nothing; they speak at the level given here unless
 /// `RUST_LOG` asks for more.
-const QUIET: [&str; 4] = ["pingora_core=warn", "pingora_proxy=warn", "hyper=warn", "mongodb=warn"];
+const QUIET: [&str; 4] = [
+    "pingora_core=warn",
+    "pingora_proxy=warn",
+    "hyper=warn",
+    "mongodb=warn",
+];
 
 /// Starts the log. Called once; a second call changes nothing.
 pub(crate) fn start(level: &str, format: LogFormat, rust_log: Option<&str>) -> anyhow::Result<()> {
@@ -20,7 +25,9 @@ pub(crate) fn start(level: &str, format: LogFormat, rust_log: Option<&str>) -> a
         None => EnvFilter::try_new(format!("{level},{}", QUIET.join(",")))?,
     };
     let base = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
     // Fails only when a log was started before.
     let _ = match format {
         LogFormat::Json => base.with(lines.json()).try_init(),

@@ -35,7 +35,10 @@ fn run(cli: &cli::Cli) -> anyhow::Result<()> {
     let settings = settings::load(cli)?;
     if cli.test {
         settings.warn();
-        banner::say(&format!("weir: configuration {} test is successful", settings.source));
+        banner::say(&format!(
+            "weir: configuration {} test is successful",
+            settings.source
+        ));
         return Ok(());
     }
     let rust_log = std::env::var("RUST_LOG").ok();

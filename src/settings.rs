@@ -7,6 +7,7 @@ use crate::cli::{Cli, Role};
 use anyhow::Context as _;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 use weir_cluster::{AppName, NodeRole};
 use weir_conf::nginx;
@@ -35,7 +36,12 @@ pub(crate) fn load(cli: &Cli) -> anyhow::Result<Settings> {
     let env = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let loaded = NodeConfig::load(cli.config.as_deref(), roles, env, node::read_file)?;
-    let apps = loaded.config.apps.iter().map(|app| AppName::parse(app)).collect::<Result<_, _>>()?;
+    let apps = loaded
+        .config
+        .apps
+        .iter()
+        .map(|app| AppName::parse(app))
+        .collect::<Result<_, _>>()?;
     let settings = Settings {
         apps,
         source: cli.config.as_ref().map_or_else(
@@ -69,9 +75,21 @@ impl Settings {
     /// The role that the node's record tells.
     pub(crate) fn node_role(&self) -> NodeRole {
         match self.layout.roles {
-            Roles { lb: false, edge: false, .. } => NodeRole::Origin,
-            Roles { lb: false, origin: false, .. } => NodeRole::Edge,
-            Roles { edge: false, origin: false, .. } => NodeRole::Lb,
+            Roles {
+                lb: false,
+                edge: false,
+                ..
+            } => NodeRole::Origin,
+            Roles {
+                lb: false,
+                origin: false,
+                ..
+            } => NodeRole::Edge,
+            Roles {
+                edge: false,
+                origin: false,
+                ..
+            } => NodeRole::Lb,
             _ => NodeRole::All,
         }
     }
@@ -83,10 +101,14 @@ impl Settings {
         edge_http: Option<SocketAddr>,
         origin_rtmp: Option<SocketAddr>,
     ) -> anyhow::Result<nginx::Config> {
+        let options = nginx::LoadOptions { allow_port_zero: true, ..Default::default() };
         if let Some(path) = &self.config.lb_conf {
-            return Ok(nginx::Config::load(path)?);
+            return Ok(nginx::load(path, &options)?);
         }
-        let http = self.layout.lb_http.context("the load balancer has no HTTP address")?;
+        let http = self
+            .layout
+            .lb_http
+            .context("the load balancer has no HTTP address")?;
         let rtmp = self.layout.lb_rtmp;
         let text = nginx::default_config_text(
             &http.into(),
@@ -94,7 +116,7 @@ impl Settings {
             &edge_http.map(Into::into).into_iter().collect::<Vec<_>>(),
             &origin_rtmp.map(Into::into).into_iter().collect::<Vec<_>>(),
         );
-        Ok(nginx::Config::from_text("built-in lb.conf", &text)?)
+        Ok(nginx::load_text(&text, Path::new(nginx::INLINE_NAME), &options)?)
     }
 
     /// What the edge may spend.

@@ -11,6 +11,7 @@ pub mod cmaf;
 pub mod codec;
 pub mod frame;
 pub mod params;
+pub mod segment;
 pub mod time;
 
 pub use frame::{Frame, TrackKind};

@@ -179,7 +179,7 @@ impl Encoder {
 /// AAC-LC, 44.1 kHz, stereo.
 pub(super) const AAC_HEADER: [u8; 4] = [0xaf, 0, 0x12, 0x10];
 
-/// `avcC` of a 320x240 baseline stream, made by x264.
+/// Sequence header of a constrained baseline stream.
 pub(super) fn avc_header() -> Vec<u8> {
     let mut tag = vec![0x17, 0, 0, 0, 0];
     tag.extend([1, 0x42, 0xc0, 0x0d, 0xff, 0xe1, 0, 0x16]);

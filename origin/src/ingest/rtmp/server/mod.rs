@@ -5,7 +5,7 @@
 //! [`RtmpOptions::read_buffer_bytes`] and what [`super::chunk::ChunkLimits`] allows. Anything that
 //! reads and writes bytes will do ([`RtmpServer::handle`]), so that TLS can stand before it.
 //!
-//! What ends a connection is an [`End`]: each has a log line and a metric label.
+//! Every way a connection can end has its log line and its metric label (`end.rs`).
 
 mod connection;
 mod deadline;

@@ -3,7 +3,6 @@
 use crate::answer::{Broken, Reply, allow_all};
 use crate::connection::Viewer;
 use crate::fallback::Fallback;
-use crate::locate::{Locate, Memory};
 use crate::metrics::Metrics;
 use crate::options::EdgeOptions;
 use crate::path::{self, Target};
@@ -14,6 +13,7 @@ use prometheus::Registry;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use weir_cache::{Cache, Fetch};
+use weir_cluster::Directory;
 
 /// The viewer's door.
 pub struct Edge {
@@ -42,20 +42,15 @@ impl Edge {
     /// When `registry` has metrics of these names already.
     pub fn new(
         options: EdgeOptions,
-        locate: Arc<dyn Locate>,
+        directory: Directory,
         fetch: Arc<dyn Fetch>,
         fallback: Arc<dyn Fallback>,
         registry: &Registry,
     ) -> Result<Arc<Self>, prometheus::Error> {
-        let memory = Memory::new(options.origin_memory_max, options.origin_memory_ms);
         Ok(Arc::new(Self {
             options,
             cache: Cache::new(options.cache, registry)?,
-            source: Arc::new(Source {
-                locate,
-                fetch,
-                memory,
-            }),
+            source: Arc::new(Source { directory, fetch }),
             fallback,
             metrics: Metrics::register(registry)?,
             room: Arc::new(Semaphore::new(

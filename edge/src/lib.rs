@@ -1,7 +1,7 @@
 //! The viewer's door: playlists and segments out of the cache, everything else to the API.
 //!
 //! A request's way: [`path`] says what it asks for, the cache answers what it has before anything
-//! else is looked at, and only a miss asks the directory ([`Locate`]) which origin has the stream
+//! else is looked at, and only a miss asks the directory which origin has the stream
 //! and fetches from there, once for all who wait. What is not media goes to the [`Fallback`].
 //! HTTP/1.1 itself is Pingora's session; this crate owns the listening loop, the time limits and
 //! the drain around it.
@@ -17,7 +17,6 @@ mod connection;
 mod describe;
 mod edge;
 mod fallback;
-mod locate;
 mod media;
 mod metrics;
 mod options;
@@ -30,7 +29,6 @@ mod wire;
 pub use connection::Peer;
 pub use edge::Edge;
 pub use fallback::Fallback;
-pub use locate::{Locate, LocateError, Located};
 pub use options::EdgeOptions;
 pub use serve::Drained;
 

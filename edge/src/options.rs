@@ -28,11 +28,6 @@ pub struct EdgeOptions {
     pub request_body_bytes_max: usize,
     /// Lifetime of a playlist instead of the origin's (`cache.ttl`), ms.
     pub playlist_ttl_ms: Option<u64>,
-    /// How long a stream's last origin is still asked after the directory knows the stream no
-    /// longer, ms: ended playlists linger there.
-    pub origin_memory_ms: u64,
-    /// Of how many streams the last origin is remembered.
-    pub origin_memory_max: u64,
     /// The cache.
     pub cache: CacheOptions,
 }
@@ -51,8 +46,6 @@ impl Default for EdgeOptions {
             target_bytes_max: 8 << 10,
             request_body_bytes_max: 1 << 20,
             playlist_ttl_ms: None,
-            origin_memory_ms: 60_000,
-            origin_memory_max: 10_000,
             cache: CacheOptions::default(),
         }
     }

@@ -1,71 +1,63 @@
 //! A miss's way to the origin: directory, fetch, and one second try.
 //!
 //! Runs inside the one fetch that all waiting viewers share, so a look-up or a retry happens once
-//! however many wait.
+//! however many wait. Where a stream was when it ended is the directory's to know: it goes on
+//! telling the place for as long as ended playlists linger at the origin.
 
-use crate::locate::{Locate, Memory};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use weir_cache::{EmptyBody, Fetch, FetchError, FetchRequest, FetchResponse};
-use weir_cluster::StreamKey;
+use weir_cluster::{Directory, StreamKey};
 
 /// Where objects come from.
 #[derive(Debug)]
 pub(crate) struct Source {
-    pub(crate) locate: Arc<dyn Locate>,
+    pub(crate) directory: Directory,
     pub(crate) fetch: Arc<dyn Fetch>,
-    pub(crate) memory: Memory,
 }
 
 impl Source {
     /// Asks the stream's origin for `target`. An unknown stream is a 404 without a fetch. When the
-    /// origin cannot be reached, the directory is asked anew and the fetch tried once more.
+    /// origin cannot be reached and the directory, asked again, names another, that one is asked;
+    /// once.
     ///
     /// # Errors
     /// The [`FetchError`] of the last try; [`FetchError::NoRoute`] when the directory cannot
-    /// answer and the stream was never seen.
+    /// answer and does not know the stream from before.
     pub(crate) async fn open(
         self: Arc<Self>,
         stream: StreamKey,
         target: String,
     ) -> Result<FetchResponse, FetchError> {
-        let Some(origin) = self.route(&stream).await? else {
+        let Some(origin) = self.locate(&stream).await? else {
             return Ok(not_found());
         };
-        let error = match self.ask(origin.clone(), &target).await {
+        let error = match self.ask(&origin, &target).await {
             Err(error) if error.retryable() => error,
             result => return result,
         };
-        tracing::debug!(%stream, origin, %error, "asking the directory anew");
-        self.locate.invalidate(&stream).await;
-        match self.route(&stream).await? {
-            Some(origin) => self.ask(origin, &target).await,
-            None => Err(error),
-        }
-    }
-
-    async fn route(&self, stream: &StreamKey) -> Result<Option<String>, FetchError> {
-        match self.locate.locate(stream).await {
-            Ok(Some(located)) => {
-                self.memory.remember(stream, &located.origin_adress);
-                Ok(Some(located.origin_adress))
+        match self.locate(&stream).await {
+            Ok(Some(heir)) if heir != origin => {
+                tracing::debug!(%stream, %origin, %heir, %error, "the stream has moved");
+                self.ask(&heir, &target).await
             }
-            Ok(None) => Ok(self.memory.lingering(stream)),
-            Err(error) => match self.memory.last(stream) {
-                Some(origin) => {
-                    tracing::debug!(%stream, origin, %error, "using the last known origin");
-                    Ok(Some(origin))
-                }
-                None => Err(FetchError::NoRoute {
-                    reason: error.to_string(),
-                }),
-            },
+            _ => Err(error),
         }
     }
 
-    async fn ask(&self, origin: String, target: &str) -> Result<FetchResponse, FetchError> {
+    async fn locate(&self, stream: &StreamKey) -> Result<Option<Arc<str>>, FetchError> {
+        let located = self.directory.locate(stream).await;
+        match located {
+            Ok(located) => Ok(located.map(|located| located.origin_adress)),
+            Err(error) => Err(FetchError::NoRoute {
+                reason: error.to_string(),
+            }),
+        }
+    }
+
+    async fn ask(&self, origin: &str, target: &str) -> Result<FetchResponse, FetchError> {
         let request = FetchRequest {
-            origin,
+            origin: origin.to_owned(),
             target: target.to_owned(),
             headers: HeaderMap::new(),
         };

@@ -1,9 +1,7 @@
-//! An origin, a directory and an edge on loopback, and a viewer who speaks raw HTTP.
+//! A directory and an edge on loopback before an origin, and a viewer who speaks raw HTTP.
 
-use crate::{Edge, EdgeOptions, Fallback, Locate, LocateError, Located, Peer};
-use axum::body::Body;
-use axum::extract::State;
-use axum::response::Response;
+use super::origin::Origin;
+use crate::{Edge, EdgeOptions, Fallback, Peer};
 use bytes::Bytes;
 use prometheus::Registry;
 use std::collections::HashMap;
@@ -13,146 +11,29 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use weir_cache::{HttpFetch, HttpFetchOptions};
-use weir_cluster::StreamKey;
+use weir_cluster::directory::Options as DirectoryOptions;
+use weir_cluster::{
+    Broadcast, BroadcastStatus, Directory, ManualClock, Ownership, StoreError, StreamKey,
+    StreamSource,
+};
 
 /// Nothing in these tests takes this long unless it hangs.
 pub(super) const DEADLINE: Duration = Duration::from_secs(20);
 pub(super) const PLAYLIST: &str = "/live/streams/s/video.m3u8";
+const NOW_MS: i64 = 1_763_800_000_000;
 pub(super) const SEGMENT: &str = "/live/streams/s/7/v1.m4s";
 
-/// A real HTTP server whose answers are set path by path.
-#[derive(Clone, Default)]
-pub(super) struct Origin {
-    pub(super) address: String,
-    objects: Arc<Mutex<HashMap<String, Object>>>,
-    stop: CancellationToken,
-}
-
-#[derive(Default)]
-struct Object {
-    asked: usize,
-    status: u16,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-    steered: Option<mpsc::Receiver<Bytes>>,
-}
-
-impl Origin {
-    pub(super) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let origin = Self {
-            address: listener.local_addr().unwrap().to_string(),
-            ..Self::default()
-        };
-        let router = axum::Router::new()
-            .fallback(answer)
-            .with_state(origin.clone());
-        let stop = origin.stop.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                _ = axum::serve(listener, router) => {}
-                () = stop.cancelled() => {}
-            }
-        });
-        origin.playlist("#EXTM3U\n1");
-        origin.segment(SEGMENT, b"0123456789");
-        origin
-    }
-
-    pub(super) fn playlist(&self, text: &str) {
-        let headers = [
-            ("cache-control", "max-age=1"),
-            ("content-type", "application/vnd.apple.mpegurl"),
-        ];
-        self.set(PLAYLIST, 200, &headers, text.as_bytes());
-    }
-
-    pub(super) fn segment(&self, path: &str, body: &[u8]) {
-        let headers = [
-            ("cache-control", "max-age=3600, immutable"),
-            ("content-type", "video/iso.segment"),
-        ];
-        self.set(path, 200, &headers, body);
-    }
-
-    pub(super) fn set(
-        &self,
-        path: &str,
-        status: u16,
-        headers: &[(&'static str, &str)],
-        body: &[u8],
-    ) {
-        let mut objects = self.objects.lock().unwrap();
-        let object = objects.entry(path.to_owned()).or_default();
-        object.status = status;
-        object.headers = headers.iter().map(|(n, v)| (*n, (*v).to_owned())).collect();
-        object.body = body.to_vec();
-    }
-
-    /// The next request for `path` is answered with what is sent to the channel.
-    pub(super) fn steer(&self, path: &str, len: Option<usize>) -> mpsc::Sender<Bytes> {
-        let (pieces, steered) = mpsc::channel(8);
-        self.segment(path, b"");
-        let mut objects = self.objects.lock().unwrap();
-        let object = objects.entry(path.to_owned()).or_default();
-        object.steered = Some(steered);
-        if let Some(len) = len {
-            object.headers.push(("content-length", len.to_string()));
-        }
-        pieces
-    }
-
-    pub(super) fn asked(&self, path: &str) -> usize {
-        self.objects
-            .lock()
-            .unwrap()
-            .get(path)
-            .map_or(0, |o| o.asked)
-    }
-}
-
-async fn answer(State(origin): State<Origin>, request: axum::extract::Request) -> Response {
-    let mut objects = origin.objects.lock().unwrap();
-    let object = objects.entry(request.uri().to_string()).or_default();
-    object.asked += 1;
-    let status = if object.status == 0 {
-        404
-    } else {
-        object.status
-    };
-    let mut response = Response::builder().status(status);
-    for (name, value) in &object.headers {
-        response = response.header(*name, value);
-    }
-    let body = match object.steered.take() {
-        None => Body::from(object.body.clone()),
-        Some(steered) => Body::from_stream(futures::stream::unfold(steered, |mut steered| async {
-            let piece = steered.recv().await?;
-            // An empty piece stands for an origin that breaks off.
-            let whole = if piece.is_empty() {
-                Err("broke off")
-            } else {
-                Ok(piece)
-            };
-            Some((whole, steered))
-        })),
-    };
-    response.body(body).unwrap()
-}
-
-/// A directory that says what it is told to.
+/// What the directory asks: says what it is told to say.
 #[derive(Debug, Default)]
 pub(super) struct Signpost {
     /// `None`: it cannot answer.
     says: Mutex<Option<Option<String>>>,
-    after_invalidation: Mutex<Option<String>>,
+    next: Mutex<Option<String>>,
     pub(super) asked: AtomicUsize,
-    pub(super) invalidated: AtomicUsize,
 }
 
 impl Signpost {
@@ -168,29 +49,59 @@ impl Signpost {
         *self.says.lock().unwrap() = None;
     }
 
-    pub(super) fn once_invalidated(&self, origin: &str) {
-        *self.after_invalidation.lock().unwrap() = Some(origin.to_owned());
+    /// What it says from the answer after the next on.
+    pub(super) fn then_to(&self, origin: &str) {
+        *self.next.lock().unwrap() = Some(origin.to_owned());
     }
 }
 
 #[async_trait::async_trait]
-impl Locate for Signpost {
-    async fn locate(&self, key: &StreamKey) -> Result<Option<Located>, LocateError> {
+impl StreamSource for Signpost {
+    async fn lookup(&self, key: &StreamKey) -> Result<Option<Broadcast>, StoreError> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let said = self.says.lock().unwrap().clone();
-        let reason = "the store is away".to_owned();
-        let origin = said.ok_or(LocateError { reason })?;
+        if let Some(next) = self.next.lock().unwrap().take() {
+            self.to(&next);
+        }
+        let origin = said.ok_or(StoreError::Unavailable {
+            operation: "lookup",
+            reason: "no store in this test".to_owned(),
+        })?;
         Ok(origin
             .filter(|_| key.id.as_str() != "unknown")
-            .map(|origin_adress| Located { origin_adress }))
+            .map(|origin| {
+                let mut record = Broadcast::new(&key.id, NOW_MS);
+                record.origin_adress = Some(origin);
+                record.status = BroadcastStatus::Broadcasting;
+                record.update_time = NOW_MS;
+                record.owner = Some(Ownership {
+                    node_id: "origin".to_owned(),
+                    epoch: 7,
+                    first_sequence_number: 0,
+                    media_time_ms: 0,
+                    wall_clock_ms: NOW_MS,
+                });
+                record
+            }))
     }
+}
 
-    async fn invalidate(&self, _key: &StreamKey) {
-        self.invalidated.fetch_add(1, Ordering::SeqCst);
-        if let Some(origin) = self.after_invalidation.lock().unwrap().take() {
-            self.to(&origin);
-        }
-    }
+/// A directory that asks each time, so that tests need not wait for its memory to age.
+fn directory(signpost: &Arc<Signpost>, clock: &ManualClock) -> Directory {
+    let options = DirectoryOptions {
+        ttl: Duration::ZERO,
+        negative_ttl: Duration::ZERO,
+        serve_while_asking: Duration::ZERO,
+        ..DirectoryOptions::default()
+    };
+    Directory::spawn(
+        Arc::clone(signpost) as Arc<dyn StreamSource>,
+        Arc::new(clock.clone()),
+        options,
+        &Registry::new(),
+        CancellationToken::new(),
+    )
+    .unwrap()
 }
 
 /// Answers with what it was asked.
@@ -215,6 +126,7 @@ impl Fallback for Echo {
 pub(super) struct House {
     pub(super) origin: Origin,
     pub(super) signpost: Arc<Signpost>,
+    pub(super) clock: ManualClock,
     pub(super) edge: Arc<Edge>,
     pub(super) address: SocketAddr,
     pub(super) shutdown: CancellationToken,
@@ -226,11 +138,12 @@ impl House {
         let origin = Origin::start().await;
         let signpost = Arc::new(Signpost::default());
         signpost.to(&origin.address);
+        let clock = ManualClock::at(NOW_MS);
         let mut options = EdgeOptions::default();
         change(&mut options);
         let edge = Edge::new(
             options,
-            Arc::clone(&signpost) as Arc<dyn Locate>,
+            directory(&signpost, &clock),
             Arc::new(HttpFetch::new(HttpFetchOptions::default())),
             Arc::new(Echo),
             &Registry::new(),
@@ -243,6 +156,7 @@ impl House {
         Self {
             origin,
             signpost,
+            clock,
             edge,
             address,
             shutdown,

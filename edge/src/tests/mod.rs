@@ -4,5 +4,6 @@ mod faults;
 mod house;
 mod hygiene;
 mod limits;
+mod origin;
 mod playback;
 mod ranges;

@@ -14,13 +14,13 @@ use weir_media::{Frame, Timestamp, TrackKind, TrackParams};
 
 /// What a publisher sends.
 #[derive(Clone, Debug)]
-pub enum Published {
+pub(crate) enum Published {
     Params(TrackParams),
     Frame(Frame),
 }
 
 /// Runs ffmpeg with these arguments (split at spaces) into `output`.
-pub fn ffmpeg(arguments: &str, output: &Path) {
+pub(crate) fn ffmpeg(arguments: &str, output: &Path) {
     let run = Command::new("ffmpeg")
         .args(["-v", "error", "-y"])
         .args(arguments.split_whitespace())
@@ -32,7 +32,7 @@ pub fn ffmpeg(arguments: &str, output: &Path) {
 }
 
 /// An FLV made by ffmpeg, as published.
-pub fn publish(arguments: &str) -> Vec<Published> {
+pub(crate) fn publish(arguments: &str) -> Vec<Published> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("source.flv");
     ffmpeg(arguments, &path);
@@ -97,14 +97,14 @@ fn read_tag(kind: u8, ms: i64, body: Bytes) -> Option<Published> {
 }
 
 /// Everything a segmenter made of a stream.
-pub struct Cut {
-    pub inits: Vec<InitSegment>,
-    pub segments: Vec<Segment>,
-    pub segmenter: Segmenter,
+pub(crate) struct Cut {
+    pub(crate) inits: Vec<InitSegment>,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) segmenter: Segmenter,
 }
 
 /// Cuts a stream with the house's options, the epoch starting at `start`.
-pub fn cut(stream: &[Published], start: EpochStart) -> Cut {
+pub(crate) fn cut(stream: &[Published], start: EpochStart) -> Cut {
     let mut segmenter = Segmenter::new(SegmenterOptions::default(), start);
     let mut events = Vec::new();
     for item in stream {
@@ -156,7 +156,7 @@ fn check_invariants(segments: &[Segment], start: EpochStart) {
 
 impl Cut {
     /// One track's files joined, its first configuration before them.
-    pub fn join(&self, track: TrackKind, dir: &Path) -> PathBuf {
+    pub(crate) fn join(&self, track: TrackKind, dir: &Path) -> PathBuf {
         let init = self.inits.iter().find(|init| init.track == track).unwrap();
         let mut bytes = init.bytes.to_vec();
         for segment in &self.segments {
@@ -175,13 +175,13 @@ impl Cut {
     }
 
     /// Durations of the segments, milliseconds.
-    pub fn durations_ms(&self) -> Vec<i64> {
+    pub(crate) fn durations_ms(&self) -> Vec<i64> {
         self.segments.iter().map(|s| s.duration.to_ms()).collect()
     }
 }
 
 /// Decodes a file; any word ffmpeg says is a failure.
-pub fn assert_decodes(path: &Path) {
+pub(crate) fn assert_decodes(path: &Path) {
     let run = Command::new("ffmpeg")
         .args(["-v", "error", "-xerror", "-i"])
         .arg(path)
@@ -197,13 +197,13 @@ pub fn assert_decodes(path: &Path) {
 }
 
 /// ffprobe's view of the only stream of a file.
-pub struct Probe {
-    pub stream: Value,
+pub(crate) struct Probe {
+    pub(crate) stream: Value,
     /// (pts, dts) of every packet, seconds.
-    pub packets: Vec<(f64, f64)>,
+    pub(crate) packets: Vec<(f64, f64)>,
 }
 
-pub fn probe(path: &Path) -> Probe {
+pub(crate) fn probe(path: &Path) -> Probe {
     let run = Command::new("ffprobe")
         .args([
             "-v",
@@ -234,14 +234,14 @@ pub fn probe(path: &Path) -> Probe {
 
 impl Probe {
     /// Presentation times in order.
-    pub fn presentation(&self) -> Vec<f64> {
+    pub(crate) fn presentation(&self) -> Vec<f64> {
         let mut times: Vec<f64> = self.packets.iter().map(|p| p.0).collect();
         times.sort_by(f64::total_cmp);
         times
     }
 
     /// Asserts that the presentation goes on in steps of `step` seconds, give or take `slack`.
-    pub fn assert_continuous(&self, step: f64, slack: f64) {
+    pub(crate) fn assert_continuous(&self, step: f64, slack: f64) {
         for pair in self.presentation().windows(2) {
             let gap = pair[1] - pair[0];
             assert!((gap - step).abs() <= slack, "{} to {}", pair[0], pair[1]);

@@ -86,7 +86,7 @@ fn npm(arguments: &[&str]) -> Result<(), String> {
     let line = format!("npm {}", arguments.join(" "));
     let output = Command::new("npm").args(arguments).output().map_err(|e| {
         if e.kind() == io::ErrorKind::NotFound {
-            "the web pages are not built and npm is not installed: install nodejs (18 or newer) and npm, or run `make deps`".to_owned()
+            "the web pages are not built and npm is not installed: install nodejs (18 or newer) and npm, or run `scripts/deps.sh build`".to_owned()
         } else {
             format!("cannot run `{line}`: {e}")
         }

@@ -102,7 +102,8 @@ fn answer(asset: Asset, request: &HeaderMap) -> Response {
     } else {
         CACHE_ASK
     };
-    let etag = HeaderValue::try_from(&asset.etag).ok();
+    // Weak, because the compressed form has the same tag (RFC 9110 section 8.8.1).
+    let etag = HeaderValue::try_from(format!("W/{}", asset.etag)).ok();
     let common: [(HeaderName, Option<HeaderValue>); 4] = [
         (header::CACHE_CONTROL, Some(cache)),
         (header::ETAG, etag),

@@ -65,7 +65,7 @@ function drawPublish(): void {
   error.hidden = problem === null;
   error.textContent = problem;
   if (problem !== null || info === null) return;
-  const lines = publishLines(location.hostname, info.rtmpPort, app, id);
+  const lines = publishLines(info.rtmpHost ?? location.hostname, info.rtmpPort, app, id);
   element("obs-server").textContent = lines.server;
   element("obs-key").textContent = lines.key;
   element("ffmpeg").textContent = lines.ffmpeg;

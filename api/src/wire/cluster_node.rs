@@ -52,6 +52,7 @@ pub(crate) struct NodeInfoJson {
     version: String,
     host: String,
     apps: Vec<String>,
+    rtmp_host: Option<String>,
     rtmp_port: u16,
     now_ms: i64,
 }
@@ -64,6 +65,7 @@ impl NodeInfoJson {
             version: node.version.clone(),
             host: node.host.clone(),
             apps: apps.iter().map(ToString::to_string).collect(),
+            rtmp_host: node.rtmp.host.clone(),
             rtmp_port: node.rtmp.port,
             now_ms,
         }

@@ -22,6 +22,7 @@ async fn the_node_is_alive_and_says_its_version() {
     }
     let info = api.get("/rest/v2/weir/node").await.json();
     assert_eq!(info["apps"], json!(["LiveApp", "live"]));
+    assert_eq!(info["rtmpHost"], "live.example");
     assert_eq!(info["rtmpPort"], 1935);
 }
 

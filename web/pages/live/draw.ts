@@ -73,6 +73,12 @@ function hueOf(key: string): number {
 
 /** Draws the table of nodes. */
 export function drawNodes(body: HTMLElement, nodes: ClusterNode[], nowMs: number): void {
+  if (nodes.length === 0) {
+    const cell = make("td", "none", "No node has reported yet; the first heartbeat takes a few seconds.");
+    cell.setAttribute("colspan", "9");
+    body.replaceChildren(make("tr", "", cell));
+    return;
+  }
   body.replaceChildren(
     ...nodes.map((node) => {
       const state = make("span", "state", make("span", "dot"), node.status);

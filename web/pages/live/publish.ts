@@ -14,8 +14,10 @@ export interface PublishLines {
 export function publishLines(host: string, rtmpPort: number, app: string, id: string): PublishLines {
   const server = `rtmp://${host}${rtmpPort === RTMP_PORT ? "" : `:${rtmpPort}`}/${app}`;
   const ffmpeg = [
-    "ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine=frequency=440:sample_rate=48000",
-    "-c:v libx264 -preset veryfast -tune zerolatency -pix_fmt yuv420p -b:v 2500k -g 60",
+    "ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30",
+    "-f lavfi -i sine=frequency=440:sample_rate=48000",
+    "-c:v libx264 -preset veryfast -tune zerolatency",
+    "-pix_fmt yuv420p -b:v 2500k -g 60",
     `-c:a aac -b:a 128k -f flv ${server}/${id}`,
   ].join(" \\\n  ");
   return { server, key: id, ffmpeg };

@@ -44,6 +44,8 @@ export interface NodeInfo {
   id: string;
   version: string;
   apps: string[];
+  /** Where encoders publish, when it is not where the page came from. */
+  rtmpHost: string | null;
   rtmpPort: number;
   nowMs: number;
 }

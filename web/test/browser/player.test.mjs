@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, before, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { chromium } from "playwright-core";
+import { launch } from "./browser.mjs";
 import { removeStream, startEncoder } from "./encoder.mjs";
 import { startServer } from "./server.mjs";
 
@@ -22,10 +22,7 @@ const consoleErrors = [];
 
 before(async () => {
   server = await startServer(DIST, folder);
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-  });
+  browser = await launch();
   page = await browser.newPage({ viewport: { width: 960, height: 540 } });
   // A headless browser lets every page play with sound; a viewer's wants a click first.
   await page.addInitScript(() => {

@@ -101,7 +101,10 @@ impl Settings {
         edge_http: Option<SocketAddr>,
         origin_rtmp: Option<SocketAddr>,
     ) -> anyhow::Result<nginx::Config> {
-        let options = nginx::LoadOptions { allow_port_zero: true, ..Default::default() };
+        let options = nginx::LoadOptions {
+            allow_port_zero: true,
+            ..Default::default()
+        };
         if let Some(path) = &self.config.lb_conf {
             return Ok(nginx::load(path, &options)?);
         }
@@ -116,7 +119,12 @@ impl Settings {
             &edge_http.map(Into::into).into_iter().collect::<Vec<_>>(),
             &origin_rtmp.map(Into::into).into_iter().collect::<Vec<_>>(),
         );
-        Ok(nginx::load_text(&text, Path::new(nginx::INLINE_NAME), &options)?)
+        Ok(nginx::load_text(
+            &text,
+            nginx::INLINE_NAME,
+            Path::new("."),
+            &options,
+        )?)
     }
 
     /// What the edge may spend.

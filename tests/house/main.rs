@@ -1,0 +1,11 @@
+//! The whole house, from outside: the real `weir` binary, real encoders, real clients.
+//!
+//! Every test starts its own process on ports the system chose and a directory of its own, waits
+//! for conditions with a deadline, and ends only what it started.
+
+mod browser;
+mod faults;
+mod ingest;
+mod spine;
+mod startup;
+mod support;

@@ -104,28 +104,6 @@ fn values_are_checked_where_they_stand() {
             "client_header_timeout 1s; client_header_timeout 2s;",
             "\"client_header_timeout\" directive is duplicate",
         ),
-        ("location / { proxy_pass backend; }", "invalid URL prefix"),
-        (
-            "location / { proxy_pass http://backend; }",
-            "host not found in upstream \"backend\"",
-        ),
-        (
-            "location / { proxy_pass http://127.0.0.1:99999; }",
-            "invalid port in upstream \"127.0.0.1:99999\"",
-        ),
-        ("location / { return abc; }", "invalid return code \"abc\""),
-        (
-            "location / { return 1000; }",
-            "invalid return code \"1000\"",
-        ),
-        (
-            "location !~ / { return 200; }",
-            "invalid location modifier \"!~\"",
-        ),
-        (
-            "location / { return 200; } location / { return 201; }",
-            "duplicate location \"/\"",
-        ),
         ("add_header X $nope;", "unknown \"nope\" variable"),
         ("add_header X $;", "invalid variable name"),
         (
@@ -151,6 +129,37 @@ fn values_are_checked_where_they_stand() {
         (
             "proxy_next_upstream sometimes;",
             "invalid value \"sometimes\"",
+        ),
+    ] {
+        let found = message(server(inner));
+        assert_eq!(found, format!("[emerg] {wanted} in t.conf:4"), "{inner}");
+    }
+}
+
+#[test]
+fn locations_are_checked_where_they_stand() {
+    for (inner, wanted) in [
+        ("location / { proxy_pass backend; }", "invalid URL prefix"),
+        (
+            "location / { proxy_pass http://backend; }",
+            "host not found in upstream \"backend\"",
+        ),
+        (
+            "location / { proxy_pass http://127.0.0.1:99999; }",
+            "invalid port in upstream \"127.0.0.1:99999\"",
+        ),
+        ("location / { return abc; }", "invalid return code \"abc\""),
+        (
+            "location / { return 1000; }",
+            "invalid return code \"1000\"",
+        ),
+        (
+            "location !~ / { return 200; }",
+            "invalid location modifier \"!~\"",
+        ),
+        (
+            "location / { return 200; } location / { return 201; }",
+            "duplicate location \"/\"",
         ),
     ] {
         let found = message(server(inner));

@@ -60,11 +60,15 @@ pub(super) enum AddrFault {
     Port,
     /// No port, where one is needed.
     NoPort,
-    /// The host is empty or malformed.
+    /// The host is empty.
+    NoHost,
+    /// The host is malformed.
     Host,
     /// The host does not resolve.
     NotFound,
-    /// A unix path that is empty or too long.
+    /// A unix path that is empty.
+    NoUnixPath,
+    /// A unix path that is too long.
     UnixPath,
 }
 
@@ -74,9 +78,11 @@ impl AddrFault {
         match self {
             Self::Port => "invalid port",
             Self::NoPort => "no port",
+            Self::NoHost => "no host",
             Self::Host => "invalid host",
             Self::NotFound => "host not found",
-            Self::UnixPath => "invalid path of unix domain socket",
+            Self::NoUnixPath => "no path in the unix domain socket",
+            Self::UnixPath => "too long path in the unix domain socket",
         }
     }
 }
@@ -147,7 +153,10 @@ pub(super) fn listen(
 }
 
 fn unix(path: &str) -> Result<Addr, AddrFault> {
-    if path.is_empty() || path.len() > UNIX_PATH_BYTES_MAX || path.contains('\0') {
+    if path.is_empty() {
+        return Err(AddrFault::NoUnixPath);
+    }
+    if path.len() > UNIX_PATH_BYTES_MAX || path.contains('\0') {
         return Err(AddrFault::UnixPath);
     }
     Ok(Addr::Unix(PathBuf::from(path)))
@@ -168,7 +177,7 @@ fn split_port(text: &str) -> Result<(&str, Option<&str>), AddrFault> {
         None => (text, None),
     };
     if host.is_empty() {
-        Err(AddrFault::Host)
+        Err(AddrFault::NoHost)
     } else {
         Ok((host, port))
     }

@@ -102,15 +102,13 @@ fn server_name(directive: &Directive, text: &str) -> Result<String, Error> {
         let message = "regular expressions in \"server_name\" are not supported by weir yet";
         return Err(directive.fault(Kind::Unsupported, message));
     }
-    let inner = text
-        .strip_prefix("*.")
-        .or_else(|| text.strip_prefix('.'))
-        .unwrap_or(text);
-    let inner = inner.strip_suffix(".*").unwrap_or(inner);
-    let both = text.starts_with(['*', '.']) && text.ends_with(".*");
-    if inner.contains(['*', '/', '$']) || both || (inner.is_empty() && !text.is_empty()) {
-        let message = format!("invalid server name or wildcard \"{text}\"");
-        return Err(directive.fault(Kind::Value, message));
+    let bad = match text.as_bytes() {
+        [b'*', b'.', _, ..] | [b'.', _, ..] => text.ends_with(".*"),
+        [b'*' | b'.', ..] => true,
+        _ => text.ends_with('*') && !text.ends_with(".*"),
+    };
+    if bad {
+        return Err(directive.fault(Kind::Value, format!("server name \"{text}\" is invalid")));
     }
     Ok(text.to_ascii_lowercase())
 }

@@ -84,7 +84,7 @@ fn parameter(
             if let Some(backlog) = text.strip_prefix("backlog=") {
                 let parsed = value::number::<u32>(backlog).filter(|n| (1..=65_535).contains(n));
                 listen.backlog = Some(parsed.ok_or_else(|| {
-                    directive.fault(Kind::Value, format!("invalid backlog \"{backlog}\""))
+                    directive.fault(Kind::Value, format!("invalid backlog \"{text}\""))
                 })?);
             } else if TUNING
                 .iter()

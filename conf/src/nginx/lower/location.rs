@@ -132,7 +132,7 @@ pub(super) fn return_(directive: &Directive, refs: &Refs) -> Result<Return, Erro
             text: Some(value(directive, 0, refs)?),
         });
     };
-    if !(100..=999).contains(&status) {
+    if !(200..=999).contains(&status) {
         let message = format!("invalid return code \"{first}\"");
         return Err(directive.fault(Kind::Value, message));
     }

@@ -53,7 +53,7 @@ pub(super) fn map(block: &Directive, before: &[Map]) -> Result<Map, Error> {
         } else {
             let key = key.to_ascii_lowercase();
             if !keys.insert(key.clone()) {
-                let message = format!("conflicting parameter \"{}\"", entry.name);
+                let message = format!("conflicting parameter \"{key}\"");
                 return Err(entry.fault(Kind::Value, message));
             }
             map.entries.push((key, target));

@@ -7,6 +7,7 @@ use super::super::error::{Error, Kind};
 use super::super::model::{AddHeader, Common, NextUpstream};
 use super::super::parse::Directive;
 use super::super::template::{self, Template};
+use super::super::value as values;
 use super::http::Refs;
 use super::{Lowering, Once, invalid_parameter, invalid_value, number, size_bytes, time_ms};
 
@@ -78,8 +79,10 @@ impl Scope {
             }
             "keepalive_requests" => self.keepalive_requests = Some(number(d, 0)?),
             "large_client_header_buffers" => {
-                let count: u64 = number(d, 0)?;
-                let bytes = count.checked_mul(size_bytes(d, 1)?);
+                let count = values::number::<u64>(first(d)).ok_or_else(|| invalid_value(d))?;
+                let bytes = count
+                    .checked_mul(size_bytes(d, 1)?)
+                    .filter(|bytes| *bytes > 0);
                 self.header_bytes_max = Some(bytes.ok_or_else(|| invalid_value(d))?);
             }
             "default_type" => self.default_type = d.arg(0).map(str::to_owned),
@@ -97,7 +100,7 @@ impl Scope {
 
     /// Directives that add to a list. Says whether it was one.
     fn list(&mut self, d: &Directive, refs: &Refs) -> Result<bool, Error> {
-        let first = d.arg(0).unwrap_or_default();
+        let first = first(d);
         match d.name.as_str() {
             "add_header" => {
                 let always = match d.arg(2) {
@@ -301,6 +304,10 @@ pub(super) fn value(d: &Directive, arg: usize, refs: &Refs) -> Result<Template, 
         };
         d.fault(kind, message)
     })
+}
+
+fn first(d: &Directive) -> &str {
+    d.arg(0).unwrap_or_default()
 }
 
 fn d_has_variable(d: &Directive) -> bool {

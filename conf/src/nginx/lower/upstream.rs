@@ -6,7 +6,7 @@ use super::super::model::{HealthCheck, Method, Upstream, UpstreamServer};
 use super::super::parse::Directive;
 use super::super::value;
 use super::location::addr_fault;
-use super::{Lowering, Once, invalid_parameter, number, time_ms};
+use super::{Lowering, Once, invalid_parameter, time_ms};
 
 /// Idle connections kept to an upstream unless it says otherwise (nginx's since 1.29.7).
 const KEEPALIVE_DEFAULT: u32 = 32;
@@ -81,16 +81,17 @@ fn upstream(
             "server" => upstream
                 .servers
                 .push(server(child, lowering, default_port)?),
-            "least_conn" => {
-                once.first(child)?;
-                upstream.method = Method::LeastConn;
-            }
+            "least_conn" => upstream.method = Method::LeastConn,
             "keepalive" => {
                 once.first(child)?;
                 if let Some(other) = child.arg(1).filter(|text| *text != "local") {
                     return Err(invalid_parameter(child, other));
                 }
-                upstream.keepalive = number(child, 0)?;
+                let text = child.arg(0).unwrap_or_default();
+                upstream.keepalive = value::number(text).ok_or_else(|| {
+                    let message = format!("invalid value \"{text}\" in \"keepalive\" directive");
+                    child.fault(Kind::Value, message)
+                })?;
             }
             "keepalive_timeout" => {
                 once.first(child)?;
@@ -103,7 +104,7 @@ fn upstream(
         return Err(block.fault(Kind::Value, "no servers are inside upstream"));
     }
     if upstream.servers.iter().all(|server| server.backup) {
-        let message = format!("no servers but backups in upstream \"{}\"", upstream.name);
+        let message = format!("no servers in upstream \"{}\"", upstream.name);
         return Err(block.fault(Kind::Value, message));
     }
     Ok(upstream)

@@ -157,7 +157,7 @@ async fn start_edge(
     )?;
     let edge = weir_edge::Edge::new(
         settings.edge_options(),
-        Arc::new(directory),
+        directory,
         fetch,
         Arc::new(router.fallback(rtmp_port(house, started))),
         &house.registry,
@@ -192,11 +192,11 @@ async fn start_lb(
     };
     let lb = weir_lb::Lb::new(config, options, &house.registry)?;
     let _entered = runtimes.lb.enter();
-    let bound = lb.bind().await?;
+    let bound = lb.bind()?;
     let mut lines = Vec::new();
-    for listener in bound.addresses() {
-        let protocol = if listener.http { "http" } else { "rtmp" };
-        lines.push(line("lb", protocol, &listener.address));
+    for (protocol, addresses) in [("http", bound.http_addresses()), ("rtmp", bound.tcp_addresses())]
+    {
+        lines.extend(addresses.iter().map(|address| line("lb", protocol, address)));
     }
     lines.append(&mut started.lines);
     started.lines = lines;

@@ -134,7 +134,6 @@ impl Settings {
             connections_max: count(self.config.http.max_connections),
             drain_ms_max: self.config.shutdown_timeout_ms,
             playlist_ttl_ms: cache.playlist_ttl_ms,
-            origin_memory_ms: self.config.hls_ended_linger_ms,
             ..weir_edge::EdgeOptions::default()
         };
         options.cache.enabled = cache.enabled;
@@ -187,7 +186,7 @@ impl Settings {
             proxy_protocol: self.layout.rtmp_proxy_protocol,
             ..weir_origin::ingest::rtmp::RtmpOptions::default()
         };
-        options.session.chunk.message_bytes_max =
+        options.session.chunk.media_message_bytes_max =
             usize::try_from(rtmp.max_packet_bytes).unwrap_or(usize::MAX);
         options
     }

@@ -194,9 +194,15 @@ async fn start_lb(
     let _entered = runtimes.lb.enter();
     let bound = lb.bind()?;
     let mut lines = Vec::new();
-    for (protocol, addresses) in [("http", bound.http_addresses()), ("rtmp", bound.tcp_addresses())]
-    {
-        lines.extend(addresses.iter().map(|address| line("lb", protocol, address)));
+    for (protocol, addresses) in [
+        ("http", bound.http_addresses()),
+        ("rtmp", bound.tcp_addresses()),
+    ] {
+        lines.extend(
+            addresses
+                .iter()
+                .map(|address| line("lb", protocol, address)),
+        );
     }
     lines.append(&mut started.lines);
     started.lines = lines;

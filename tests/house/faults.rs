@@ -146,6 +146,6 @@ fn an_encoder_that_stalls_is_let_go() {
     let encoder = Encoder::publish(&weir.rtmp("stall"), &Pattern::default());
     weir.wait_live("stall");
     encoder.freeze();
-    weir.wait_log(&["stall", "idle"]);
+    weir.wait_log(&["stall", "publisher lost"]);
     Recording::follow_to_end(&weir.url("/LiveApp/streams/stall/video.m3u8"));
 }

@@ -31,9 +31,9 @@ fn list_of(weir: &Weir, id: &str, count: usize) -> MediaList {
 fn hls_time_and_list_size_shape_the_playlist() {
     let builder = Weir::builder()
         .set("hls.time", "4")
-        .set("hls.list.size", "2");
+        .set("hls.list.size", "3");
     let (weir, _encoder) = live(builder, "a");
-    let list = list_of(&weir, "a", 2);
+    let list = list_of(&weir, "a", 3);
     for entry in &list.entries {
         assert!((3.5..4.5).contains(&entry.duration_s), "{entry:?}");
     }
@@ -41,7 +41,7 @@ fn hls_time_and_list_size_shape_the_playlist() {
     let later = wait_for("the list moves on", || {
         MediaList::fetch(&video(&weir, "a")).filter(|l| l.entries[0].sequence > first)
     });
-    assert_eq!(later.entries.len(), 2);
+    assert_eq!(later.entries.len(), 3);
 }
 
 #[test]
@@ -163,7 +163,7 @@ fn without_cache_every_request_reaches_the_origin() {
 
 #[test]
 fn cache_ttl_is_how_long_an_edge_keeps_a_playlist() {
-    let (weir, encoder) = live(Weir::builder().set("cache.ttl", "600"), "a");
+    let (weir, encoder) = live(Weir::builder().set("cache.ttl", "60"), "a");
     let kept = get(&video(&weir, "a")).text();
     // The origin has moved on; the edge has not been told to look.
     let origin = format!(
@@ -255,7 +255,7 @@ fn an_unedited_file_of_ant_media_starts_a_node() {
     let file = dir.path().join("red5.properties");
     let text = "server.name=\nserver.licence_key=\nhttp.host=127.0.0.1\nhttp.port=0\n\
                 http.max_threads=300\nrtmp.host=127.0.0.1\nrtmp.port=0\nnodeGroup=default\n\
-                server.heartbeatEnabled=true\nlogLevel=INFO\nrtmp.threadpool.max_size=8\n";
+                server.heartbeatEnabled=true\nlogLevel=INFO\nrtmp.io_threads=8\n";
     std::fs::write(&file, text).unwrap();
     let weir = Weir::builder().config(&file).start();
     assert_eq!(get(&weir.url("/rest/v2/liveness")).status, 200);

@@ -60,7 +60,7 @@ impl Builder {
         let (child, listeners) = spawn(&self.args, &env, &log);
         Weir {
             child,
-            role: self.role,
+            args: self.args,
             env,
             listeners,
             log,
@@ -80,7 +80,7 @@ impl Weir {
             ("origin.rtmp.listen", "127.0.0.1:0"),
         ];
         Builder {
-            role: None,
+            args: Vec::new(),
             env: env
                 .iter()
                 .map(|(k, v)| (env_name(k), (*v).to_owned()))

@@ -49,6 +49,8 @@ pub(super) struct VideoTrack {
     /// Number of the queue's front, counting all samples ever queued.
     front: u64,
     last_dts: Option<i64>,
+    /// Where the samples taken so far end, ticks: nothing may decode before it any more.
+    taken_end: i64,
     last_duration: i64,
     last_key: i64,
     bytes: usize,
@@ -63,6 +65,7 @@ impl VideoTrack {
             queue: VecDeque::new(),
             front: 0,
             last_dts: None,
+            taken_end: 0,
             last_duration: DURATION_GUESS,
             last_key: 0,
             bytes: 0,
@@ -127,13 +130,17 @@ impl VideoTrack {
         if keyframe {
             self.delay = composition;
         }
-        let mut dts = to_ticks(at, VIDEO_TIMESCALE).max(0);
+        let mut dts = to_ticks(at, VIDEO_TIMESCALE);
         let pts = to_ticks(at.saturating_add(composition), VIDEO_TIMESCALE);
+        let earliest = self
+            .last_dts
+            .map_or(0, |last| last.saturating_add(1))
+            .max(self.taken_end);
+        if dts < earliest {
+            dts = earliest;
+            stats.bumped_dts = stats.bumped_dts.saturating_add(1);
+        }
         if let Some(last) = self.last_dts {
-            if dts <= last {
-                dts = last.saturating_add(1);
-                stats.bumped_dts = stats.bumped_dts.saturating_add(1);
-            }
             self.last_duration = dts.saturating_sub(last);
         }
         self.last_dts = Some(dts);
@@ -181,6 +188,7 @@ impl VideoTrack {
                 data: sample.data,
             });
         }
+        self.taken_end = start.saturating_add(duration);
         Some(Run {
             start,
             duration,

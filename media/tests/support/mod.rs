@@ -173,11 +173,6 @@ impl Cut {
         std::fs::write(&path, bytes).unwrap();
         path
     }
-
-    /// Durations of the segments, milliseconds.
-    pub(crate) fn durations_ms(&self) -> Vec<i64> {
-        self.segments.iter().map(|s| s.duration.to_ms()).collect()
-    }
 }
 
 /// Decodes a file; any word ffmpeg says is a failure.

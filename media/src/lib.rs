@@ -10,6 +10,7 @@
 pub mod cmaf;
 pub mod codec;
 pub mod frame;
+pub mod hls;
 pub mod params;
 pub mod segment;
 pub mod time;

@@ -54,27 +54,25 @@ impl Segmenter {
             .as_ref()
             .is_some_and(|next| !next.incoming.is_empty());
         let anew = self.force_cut || self.next_video.is_some() || !self.video.active || sound_waits;
-        let time = self.video.key_time(at, frame.composition, anew);
-        if !self.video.active && time < self.policy.start() {
+        let shown = at.saturating_add(frame.composition);
+        if !self.video.active && shown < self.policy.start() {
             // Sound alone has been cut beyond this picture: join at a later one.
             self.stats.dropped_before_start = self.stats.dropped_before_start.saturating_add(1);
             return false;
         }
-        let group = self.video.group_duration(time);
-        let cut = anew || self.policy.should_cut(time, group);
-        if cut && anew {
-            self.video.start_anew(frame.composition);
-        }
+        let group = self.video.group_duration(at);
+        let cut = anew || self.policy.should_cut(at, group);
         let video_from = self.video.next_number();
-        let time = self
+        let decode = self
             .video
             .push(at, frame.composition, true, frame.data, &mut self.stats);
         if cut {
             self.video.active = true;
             self.force_cut = false;
-            self.policy.restart(time);
+            self.policy.restart(decode);
             self.boundaries.push_back(Boundary {
-                at: time,
+                at: decode.saturating_add(frame.composition),
+                decode,
                 video_from,
                 discontinuity: anew,
                 video: self.next_video.take(),
@@ -117,6 +115,7 @@ impl Segmenter {
         self.policy.restart(at);
         self.close(Boundary {
             at,
+            decode: at,
             video_from: self.video.next_number(),
             discontinuity: true,
             video: None,
@@ -136,6 +135,7 @@ impl Segmenter {
             self.policy.restart(at);
             self.close(Boundary {
                 at,
+                decode: at,
                 video_from: self.video.next_number(),
                 discontinuity: false,
                 video: None,
@@ -147,7 +147,8 @@ impl Segmenter {
 
     /// Pictures that stay away while sound goes on are gone: the segment ends where they did.
     fn give_up_pictures(&mut self, sound_at: i64) -> Result<(), SegmentError> {
-        let at = self.video.end();
+        let decode = self.video.end();
+        let at = decode.saturating_add(self.video.delay());
         let away = sound_at.saturating_sub(at) > flicks(self.options.jump_ms);
         if !self.video.active || !self.boundaries.is_empty() || !away {
             return Ok(());
@@ -158,6 +159,7 @@ impl Segmenter {
         self.force_cut = false;
         self.close(Boundary {
             at,
+            decode,
             video_from: self.video.next_number(),
             discontinuity: true,
             video: None,
@@ -171,7 +173,9 @@ impl Segmenter {
     fn close_ready(&mut self) -> Result<(), SegmentError> {
         while let Some(boundary) = self.boundaries.front() {
             let at = boundary.at;
-            let latest = at.saturating_add(flicks(self.options.interleave_ms));
+            let latest = boundary
+                .decode
+                .saturating_add(flicks(self.options.interleave_ms));
             let overdue = boundary.swap_audio || self.video.position() >= latest;
             let reached = self.audio.as_ref().is_none_or(|audio| audio.reached(at));
             if !reached && !overdue {
@@ -197,7 +201,7 @@ impl Segmenter {
         }
         if self.video.active {
             // Sound that ends with the pictures, give or take, is not patched up.
-            let end = self.video.end();
+            let end = self.video.end().saturating_add(self.video.delay());
             let tolerance = flicks(self.options.audio_resync_ms);
             if self.sound_end() < end.saturating_sub(tolerance) {
                 self.fill_sound(end);

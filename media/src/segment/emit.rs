@@ -14,7 +14,7 @@ use std::num::NonZeroU32;
 impl Segmenter {
     /// Gives out the segment that ends at `boundary` and begins the one after it.
     pub(super) fn close(&mut self, boundary: Boundary) -> Result<(), SegmentError> {
-        let video = self.video.take(boundary.video_from, boundary.at);
+        let video = self.video.take(boundary.video_from, boundary.decode);
         let audio = self
             .audio
             .as_mut()

@@ -41,9 +41,10 @@ pub(super) struct Run {
 pub(super) struct VideoTrack {
     /// Whether pictures are part of the segments now; set and cleared by the owner.
     pub(super) active: bool,
-    /// Flicks that decode times are moved forward by, so that a key frame decodes when it is
-    /// presented.
-    shift: i64,
+    /// Where pictures begin, the position before the first; flicks.
+    begin: i64,
+    /// Presentation less decode time of the last key frame, flicks.
+    delay: i64,
     queue: VecDeque<Queued>,
     /// Number of the queue's front, counting all samples ever queued.
     front: u64,
@@ -57,7 +58,8 @@ impl VideoTrack {
     pub(super) fn new() -> Self {
         Self {
             active: false,
-            shift: 0,
+            begin: 0,
+            delay: 0,
             queue: VecDeque::new(),
             front: 0,
             last_dts: None,
@@ -65,6 +67,13 @@ impl VideoTrack {
             last_key: 0,
             bytes: 0,
         }
+    }
+
+    /// Pictures are part of the stream from its start at `at` flicks.
+    pub(super) fn begin(&mut self, at: i64) {
+        self.active = true;
+        self.begin = at;
+        self.last_key = at;
     }
 
     /// Bytes held.
@@ -80,12 +89,17 @@ impl VideoTrack {
     /// When the last picture decodes, flicks.
     pub(super) fn position(&self) -> i64 {
         self.last_dts
-            .map_or(i64::MIN, |dts| from_ticks(dts, VIDEO_TIMESCALE))
+            .map_or(self.begin, |dts| from_ticks(dts, VIDEO_TIMESCALE))
     }
 
-    /// When the last picture presumably ends, flicks.
+    /// When the last picture presumably makes way for a next one, in decode time, flicks.
     pub(super) fn end(&self) -> i64 {
         self.position().saturating_add(self.step())
+    }
+
+    /// How much later than it decodes a key frame is presented, flicks.
+    pub(super) fn delay(&self) -> i64 {
+        self.delay
     }
 
     /// Number of the next sample to be queued.
@@ -94,22 +108,11 @@ impl VideoTrack {
             .saturating_add(u64::try_from(self.queue.len()).unwrap_or(0))
     }
 
-    /// When a key frame mapped to `at` would start a segment, flicks; taking up its own
-    /// composition offset when decoding starts anew there.
-    pub(super) fn key_time(&self, at: i64, composition: i64, anew: bool) -> i64 {
-        at.saturating_add(if anew { composition } else { self.shift })
-    }
-
     /// Time from the last key frame to `at`, flicks, and remembers `at` as the last.
     pub(super) fn group_duration(&mut self, at: i64) -> i64 {
         let duration = at.saturating_sub(self.last_key);
         self.last_key = at;
         duration
-    }
-
-    /// Decoding starts anew with a frame of this composition offset.
-    pub(super) fn start_anew(&mut self, composition: i64) {
-        self.shift = composition;
     }
 
     /// Queues a picture mapped to `at`; returns its decode time, flicks.
@@ -121,7 +124,10 @@ impl VideoTrack {
         data: Bytes,
         stats: &mut SegmenterStats,
     ) -> i64 {
-        let mut dts = to_ticks(at.saturating_add(self.shift), VIDEO_TIMESCALE).max(0);
+        if keyframe {
+            self.delay = composition;
+        }
+        let mut dts = to_ticks(at, VIDEO_TIMESCALE).max(0);
         let pts = to_ticks(at.saturating_add(composition), VIDEO_TIMESCALE);
         if let Some(last) = self.last_dts {
             if dts <= last {
@@ -144,7 +150,8 @@ impl VideoTrack {
         from_ticks(dts, VIDEO_TIMESCALE)
     }
 
-    /// Takes the samples before number `until`; the last one lasts until `end` (flicks).
+    /// Takes the samples before number `until`; the last one lasts until `end` (decode time,
+    /// flicks).
     pub(super) fn take(&mut self, until: u64, end: i64) -> Option<Run> {
         let end = to_ticks(end, VIDEO_TIMESCALE);
         let count = usize::try_from(until.saturating_sub(self.front)).unwrap_or(usize::MAX);

@@ -158,20 +158,18 @@ impl Segmenter {
         let Some(first) = first else {
             return Ok(());
         };
-        let composition = if pictures { first.composition } else { 0 };
-        let source = first.dts.saturating_add(composition);
-        self.clock = Some(Clock::new(source, self.origin, &self.options));
+        // Decoding begins at the epoch's media time, sound when the first picture is presented.
+        let delay = if pictures { first.composition } else { 0 };
+        self.clock = Some(Clock::new(first.dts, self.origin, &self.options));
         self.policy.restart(self.origin);
         if pictures {
-            self.video.active = true;
-            self.video.start_anew(composition);
-            self.video.group_duration(self.origin);
+            self.video.begin(self.origin);
             self.announce(TrackKind::Video);
         } else {
             // A header without pictures: they join later, at a key frame.
             self.next_video = self.video_setup.take();
         }
-        self.start_audio(self.origin)?;
+        self.start_audio(self.origin.saturating_add(delay))?;
         while let Some(frame) = self.waiting.unqueue() {
             self.run(frame)?;
         }

@@ -7,6 +7,7 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
+pub mod bus;
 pub mod cmaf;
 pub mod codec;
 pub mod frame;

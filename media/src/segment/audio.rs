@@ -2,8 +2,9 @@
 //!
 //! RTMP rounds to milliseconds, and an AAC frame at 44.1 kHz lasts 23.22 of them: durations taken
 //! from such timestamps would wobble and click. So a frame follows the one before by exactly its
-//! samples, and timestamps only say when that has gone wrong by more than a tolerance. Missing
-//! sound is then filled with frames of silence, surplus sound is dropped.
+//! samples, and timestamps only say when that has gone wrong: by more than a tolerance once, or by
+//! more than a frame for [`DRIFT_FRAMES`] in a row, which jitter does not do and lost sound does.
+//! Missing sound is then filled with frames of silence, surplus sound is dropped.
 
 use super::SegmenterStats;
 use super::clock::{from_ticks, to_ticks};
@@ -15,12 +16,47 @@ use bytes::Bytes;
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 
+/// Frames over which a stray of more than one frame must last to be believed; two thirds of a
+/// second at 48 kHz.
+const DRIFT_FRAMES: u32 = 32;
+
 #[derive(Debug)]
 struct Queued {
     /// Ticks.
     start: i64,
     duration: i64,
     data: Bytes,
+}
+
+/// How far timestamps strayed from the sample clock over some frames, ticks; early is positive.
+#[derive(Clone, Copy, Debug, Default)]
+struct Drift {
+    frames: u32,
+    /// Largest and smallest.
+    bounds: (i64, i64),
+}
+
+impl Drift {
+    /// Notes a frame; after enough of them says how far all of them strayed at least.
+    fn note(&mut self, early: i64) -> Option<i64> {
+        let (largest, smallest) = self.bounds;
+        self.bounds = if self.frames == 0 {
+            (early, early)
+        } else {
+            (largest.max(early), smallest.min(early))
+        };
+        self.frames = self.frames.saturating_add(1);
+        if self.frames < DRIFT_FRAMES {
+            return None;
+        }
+        let (largest, smallest) = self.bounds;
+        *self = Self::default();
+        Some(if smallest > 0 {
+            smallest
+        } else {
+            largest.min(0)
+        })
+    }
 }
 
 /// The audio track of the segments being built. Ticks are of its sample rate.
@@ -33,19 +69,24 @@ pub(super) struct AudioTrack {
     silence: Option<Bytes>,
     /// Where sound begins; nothing before it is taken.
     begin: i64,
+    /// Whether other sound ends where this begins, so that a gap would be heard.
+    continues: bool,
     /// Where the next frame goes; `None` before the first.
     next: Option<i64>,
     /// Whether surplus is being dropped until timestamps and sample clock meet again.
     shedding: bool,
+    drift: Drift,
     queue: VecDeque<Queued>,
     bytes: usize,
 }
 
 impl AudioTrack {
-    /// A track whose sound begins at `begin` flicks and may stray by `tolerance` flicks.
+    /// A track whose sound begins at `begin` flicks and may stray by `tolerance` flicks; with
+    /// `continues` its first frame is put at `begin` exactly.
     pub(super) fn new(
         params: &AudioParams,
         begin: i64,
+        continues: bool,
         tolerance: i64,
     ) -> Result<Self, CodecError> {
         let config = aac::parse_asc(&params.config)?;
@@ -60,8 +101,10 @@ impl AudioTrack {
             tolerance_ticks: to_ticks(tolerance, rate_hz).max(frame_ticks),
             silence: aac::silent_frame(config.object_type, config.channel_configuration),
             begin: begin_ticks.saturating_add(i64::from(early)).max(0),
+            continues,
             next: None,
             shedding: false,
+            drift: Drift::default(),
             queue: VecDeque::new(),
             bytes: 0,
         })
@@ -87,6 +130,13 @@ impl AudioTrack {
         from_ticks(self.next.unwrap_or(self.begin), self.rate_hz)
     }
 
+    /// Where the frames taken so far end, flicks.
+    pub(super) fn taken_end(&self) -> i64 {
+        self.queue
+            .front()
+            .map_or(self.end(), |frame| from_ticks(frame.start, self.rate_hz))
+    }
+
     /// Whether every frame that belongs before `at` flicks has come.
     pub(super) fn reached(&self, at: i64) -> bool {
         self.middle(self.next.unwrap_or(self.begin)) >= to_ticks(at, self.rate_hz)
@@ -105,12 +155,13 @@ impl AudioTrack {
         let ticks = to_ticks(at, self.rate_hz);
         let next = match self.next {
             Some(next) => next,
-            None if ticks < self.begin => {
-                stats.dropped_before_start = stats.dropped_before_start.saturating_add(1);
-                return;
-            }
-            None if ticks.saturating_sub(self.begin) > self.tolerance_ticks => self.begin,
-            None => ticks,
+            None => match self.first(ticks) {
+                Some(next) => next,
+                None => {
+                    stats.dropped_before_start = stats.dropped_before_start.saturating_add(1);
+                    return;
+                }
+            },
         };
         let early = next.saturating_sub(ticks);
         let surplus = if self.shedding {
@@ -118,14 +169,20 @@ impl AudioTrack {
         } else {
             self.tolerance_ticks
         };
-        self.shedding = early > surplus;
+        let drift = self.drift.note(early);
+        self.shedding = early > surplus || drift.is_some_and(|early| early > self.frame_ticks);
         if self.shedding {
+            self.drift = Drift::default();
             stats.dropped_late_audio = stats.dropped_late_audio.saturating_add(1);
             return;
         }
         self.next = Some(next);
         if early < self.tolerance_ticks.saturating_neg() {
             self.bridge(ticks, stats);
+        } else if let Some(drift) = drift
+            && drift < self.frame_ticks.saturating_neg()
+        {
+            self.bridge(next.saturating_sub(drift), stats);
         }
         self.append(data);
     }
@@ -187,6 +244,7 @@ impl AudioTrack {
     /// Closes the gap before a frame that belongs at `ticks`: whole frames of silence and less
     /// than a frame of lateness; or, without silence, a longer last frame.
     fn bridge(&mut self, ticks: i64, stats: &mut SegmenterStats) {
+        self.drift = Drift::default();
         let before = from_ticks(ticks, self.rate_hz).saturating_sub(self.step() / 2);
         self.fill_to(before, stats);
         if self.silence.is_none() {
@@ -195,6 +253,18 @@ impl AudioTrack {
             }
             self.next = Some(ticks);
         }
+    }
+
+    /// Where the first frame goes that belongs at `ticks`; `None` when it is too early.
+    fn first(&self, ticks: i64) -> Option<i64> {
+        let after = ticks.saturating_sub(self.begin);
+        let early = if self.continues {
+            (self.frame_ticks / 2).saturating_neg()
+        } else {
+            0
+        };
+        let exact = !self.continues && after <= self.tolerance_ticks;
+        (after >= early).then_some(if exact { ticks } else { self.begin })
     }
 
     fn append(&mut self, data: Bytes) {

@@ -22,6 +22,9 @@ const FLICKS_PER_MS: i64 = 705_600;
 /// Furthest instant from zero that is believed, two centuries: sums of two still fit.
 const INSTANT_MAX: i64 = 1 << 62;
 
+/// Longest guess of how long after a track's last frame its next one is due.
+const STEP_MAX: i64 = 250 * FLICKS_PER_MS;
+
 /// `timestamp` in flicks; `None` when it is centuries away.
 pub(super) fn to_flicks(timestamp: Timestamp) -> Option<i64> {
     let flicks = timestamp.rescale(FLICKS_HZ)?.ticks();
@@ -104,11 +107,8 @@ impl Clock {
         let ahead = at.saturating_sub(position) > self.jump && moved > self.jump;
         let back = moved < self.jitter.saturating_neg();
         if !ahead && !back {
-            let step = if moved > 0 {
-                moved.min(self.jump)
-            } else {
-                step
-            };
+            // A pause is no frame duration.
+            let step = if moved > 0 { moved } else { step }.min(STEP_MAX);
             let track = Track {
                 line: track.line,
                 source: source.max(track.source),
@@ -217,10 +217,11 @@ mod tests {
     fn pauses_and_jitter_are_no_jumps() {
         let mut clock = Clock::new(0, 0, &SegmenterOptions::default());
         assert_eq!(map(&mut clock, Video, 0), (0, false));
+        assert_eq!(map(&mut clock, Audio, 0), (0, false));
         assert_eq!(map(&mut clock, Video, 2900), (2900, false));
         assert_eq!(map(&mut clock, Video, 2850), (2850, false));
         // Sound ran on for a minute while pictures paused: their return is no jump.
-        for at in (0..60_000).step_by(20) {
+        for at in (20..60_000).step_by(20) {
             assert_eq!(map(&mut clock, Audio, at), (at, false));
         }
         assert_eq!(map(&mut clock, Video, 60_000), (60_000, false));

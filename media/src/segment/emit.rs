@@ -35,7 +35,8 @@ impl Segmenter {
 
     fn swap_audio(&mut self, next: NextAudio, at: i64) -> Result<(), SegmentError> {
         self.audio_setup = Some(next.setup);
-        self.start_audio(at)?;
+        let before = self.audio.as_ref().map(AudioTrack::taken_end);
+        self.start_audio(before.unwrap_or(at), before.is_some())?;
         if let Some(audio) = &mut self.audio {
             for (at, data) in next.incoming {
                 audio.push(at, data, &mut self.stats);

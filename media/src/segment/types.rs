@@ -21,8 +21,8 @@ pub struct SegmenterOptions {
     pub jump_ms: u32,
     /// A decode time further back than this is a jump, not jitter.
     pub reorder_jitter_ms: u32,
-    /// How far audio timestamps may stray from the sample clock before silence is put in or
-    /// frames are taken out.
+    /// How far one audio timestamp may stray from the sample clock before silence is put in or
+    /// frames are taken out. (A stray of a frame that lasts is mended too.)
     pub audio_resync_ms: u32,
     /// Longest group of pictures.
     pub gop_ms_max: u32,

@@ -169,21 +169,23 @@ impl Segmenter {
             // A header without pictures: they join later, at a key frame.
             self.next_video = self.video_setup.take();
         }
-        self.start_audio(self.origin.saturating_add(delay))?;
+        self.start_audio(self.origin.saturating_add(delay), false)?;
         while let Some(frame) = self.waiting.unqueue() {
             self.run(frame)?;
         }
         Ok(())
     }
 
-    /// Begins the sound of the parameters in force at `at` flicks, if there are any.
-    pub(super) fn start_audio(&mut self, at: i64) -> Result<(), SegmentError> {
+    /// Begins the sound of the parameters in force at `at` flicks, if there are any; `continues`
+    /// when other sound ends there.
+    pub(super) fn start_audio(&mut self, at: i64, continues: bool) -> Result<(), SegmentError> {
         let Some(setup) = &self.audio_setup else {
             return Ok(());
         };
         if let crate::params::TrackParams::Audio(params) = &setup.params {
             let tolerance = flicks(self.options.audio_resync_ms);
-            let track = AudioTrack::new(params, at, tolerance).map_err(CmafError::Codec)?;
+            let track =
+                AudioTrack::new(params, at, continues, tolerance).map_err(CmafError::Codec)?;
             self.audio = Some(track);
             self.announce(TrackKind::Audio);
         }

@@ -1,4 +1,5 @@
-//! The way to a real store, which a test can cut: calls then fail at once, or are never answered.
+//! The way to a real store, which a test can cut: calls then fail at once, or happen
+//! and are not answered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -33,7 +34,7 @@ impl WeakLink {
         self.state.store(CUT, Ordering::SeqCst);
     }
 
-    /// Calls wait, and go through when the link is mended.
+    /// Calls reach the store; their answers wait until the link is mended.
     pub(crate) fn hang(&self) {
         self.state.store(HUNG, Ordering::SeqCst);
     }
@@ -43,19 +44,23 @@ impl WeakLink {
         self.mended.notify_waiters();
     }
 
-    async fn cross(&self, operation: &'static str) -> Result<&dyn Store, StoreError> {
+    fn check(&self, operation: &'static str) -> Result<(), StoreError> {
+        if self.state.load(Ordering::SeqCst) != CUT {
+            return Ok(());
+        }
+        Err(StoreError::Unavailable {
+            operation,
+            reason: "the link is cut".into(),
+        })
+    }
+
+    async fn answer<T>(&self, answer: T) -> T {
         loop {
             let mended = self.mended.notified();
-            match self.state.load(Ordering::SeqCst) {
-                WHOLE => return Ok(&*self.store),
-                CUT => {
-                    return Err(StoreError::Unavailable {
-                        operation,
-                        reason: "the link is cut".into(),
-                    });
-                }
-                _ => mended.await,
+            if self.state.load(Ordering::SeqCst) != HUNG {
+                return answer;
             }
+            mended.await;
         }
     }
 }
@@ -77,7 +82,8 @@ impl Store for WeakLink {
     }
 
     async fn claim(&self, claim: Claim) -> Result<Ownership, StoreError> {
-        self.cross("claim").await?.claim(claim).await
+        self.check("claim")?;
+        self.answer(self.store.claim(claim).await).await
     }
 
     async fn update(
@@ -87,17 +93,20 @@ impl Store for WeakLink {
         broadcast: Broadcast,
         checkpoint: EpochEnd,
     ) -> Result<(), StoreError> {
-        let store = self.cross("update").await?;
-        store.update(key, epoch, broadcast, checkpoint).await
+        self.check("update")?;
+        let done = self.store.update(key, epoch, broadcast, checkpoint).await;
+        self.answer(done).await
     }
 
     async fn release(&self, key: &StreamKey, epoch: u64, end: EpochEnd) -> Result<(), StoreError> {
-        self.cross("release").await?.release(key, epoch, end).await
+        self.check("release")?;
+        self.answer(self.store.release(key, epoch, end).await).await
     }
 
     async fn release_all_of(&self, node_id: &str, now_ms: i64) -> Result<usize, StoreError> {
-        let store = self.cross("release_all_of").await?;
-        store.release_all_of(node_id, now_ms).await
+        self.check("release_all_of")?;
+        self.answer(self.store.release_all_of(node_id, now_ms).await)
+            .await
     }
 
     async fn heartbeat(&self, node: NodeRecord) -> Result<(), StoreError> {

@@ -46,7 +46,7 @@ impl Gateway {
         }
         let fault = fault(error, ctx);
         let lease = ctx.lease.take();
-        let answering = session.response_written().is_some() || ctx.answered;
+        let answering = has_begun(session) || ctx.answered;
         let once_more = may_repeat(session, ctx, &proxy.model.next, stage);
         let stale = stage == Stage::Exchange(true)
             && fault == UpstreamFault::Broken
@@ -167,10 +167,16 @@ impl Gateway {
 fn may_repeat(session: &Session, ctx: &Ctx, next: &NextUpstream, stage: Stage) -> bool {
     let sent = ctx.sent || stage != Stage::Connect;
     let repeatable = idempotent(&session.req_header().method) || next.non_idempotent || !sent;
-    let started = session
-        .response_written()
-        .is_some_and(|header| !header.status.is_informational());
+    let started = has_begun(session);
     repeatable && !started && !session.as_ref().retry_buffer_truncated()
+}
+
+/// Whether a final answer, or an upgrade, has begun to be written to the client.
+pub(crate) fn has_begun(session: &Session) -> bool {
+    let status = session
+        .response_written()
+        .map(|header| header.status.as_u16());
+    status.is_some_and(|status| status >= 200 || status == 101)
 }
 
 fn idempotent(method: &Method) -> bool {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use weir_conf::nginx::model::{Common, Server as ServerModel};
 
 use super::conn::Conn;
-use super::failure::{Stage, status_for, unanswered};
+use super::failure::{Stage, has_begun, status_for, unanswered};
 use super::reply::Reply;
 use super::request::limit;
 use super::site::{Location, Site};
@@ -299,10 +299,11 @@ impl ProxyHttp for Gateway {
         error: &Error,
         ctx: &mut Ctx,
     ) -> FailToProxy {
-        let written = session
-            .response_written()
-            .is_some_and(|header| !header.status.is_informational());
-        let status = if written { None } else { status_for(error) };
+        let status = if has_begun(session) {
+            None
+        } else {
+            status_for(error)
+        };
         if let Some(status) = status {
             session.set_keepalive(None);
             ctx.status = Some(status);

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use http::Version;
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST};
 use pingora::proxy::Session;
 use weir_conf::nginx::model::{Common, Return};
 
@@ -47,6 +47,10 @@ impl Gateway {
             }
             Ok(None) => {
                 self.apply(session, ctx);
+                if expects_continue(session) {
+                    // As nginx: the client is told at once, whatever peer it will be.
+                    session.write_continue_response().await?;
+                }
                 return Ok(false);
             }
         };
@@ -244,6 +248,17 @@ fn announced(session: &Session) -> u64 {
     length
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
         .unwrap_or(0)
+}
+
+/// RFC 9110 section 10.1.1; HTTP/1.0 clients do not wait.
+fn expects_continue(session: &mut Session) -> bool {
+    let request = session.req_header();
+    let expects = request.version == Version::HTTP_11
+        && request
+            .headers
+            .get(EXPECT)
+            .is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    expects && !session.is_body_empty()
 }
 
 /// `client_max_body_size`; zero is none.

@@ -102,7 +102,9 @@ impl Front {
         ));
         let stream: Stream = Box::new(Downstream::new(accepted.io, Arc::clone(&conn)));
         let mut session = self.session(stream, &conn);
-        session.set_keepalive_reuses_remaining(Some(server.common.keepalive_requests));
+        // Pingora counts the requests after the first.
+        let reuses = server.common.keepalive_requests.saturating_sub(1);
+        session.set_keepalive_reuses_remaining(Some(reuses));
         session.set_keepalive(Some(
             server.common.keepalive_timeout_ms.div_ceil(1000).max(1),
         ));

@@ -5,7 +5,7 @@
 //! on a WebSocket, never smuggle another protocol through.
 
 use http::HeaderValue;
-use http::header::{CONNECTION, HeaderName, LOCATION, UPGRADE};
+use http::header::{CONNECTION, EXPECT, HeaderName, LOCATION, UPGRADE};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::Session;
 use weir_conf::nginx::model;
@@ -28,6 +28,8 @@ impl Gateway {
         if let Some(target) = target(session.req_header(), location, &proxy.model, ctx) {
             request.set_raw_path(&target)?;
         }
+        // Answered already.
+        request.remove_header(&EXPECT);
         let websocket = request.headers.contains_key(UPGRADE);
         let mut upgrade = false;
         let mut connection = None;
@@ -50,7 +52,7 @@ impl Gateway {
         request.remove_header(&UPGRADE);
         request.remove_header(&CONNECTION);
         if proxy.group.keepalive == 0 || has_token(&connection, b"close") {
-            request.insert_header(CONNECTION, "close")?;
+            request.insert_header("Connection", "close")?;
         }
         Ok(())
     }
@@ -138,7 +140,7 @@ fn redirect(response: &mut ResponseHeader, proxy: &model::Proxy) -> pingora::Res
         HeaderValue::from_bytes(&[to.as_bytes(), rest].concat()).ok()
     });
     match replaced {
-        Some(location) => response.insert_header(LOCATION, location),
+        Some(location) => response.insert_header("Location", location),
         None => Ok(()),
     }
 }

@@ -86,8 +86,8 @@ impl Assets for Pages {
     fn get(&self, path: &str) -> Option<Asset> {
         let file = weir_web::get(path)?;
         Some(Asset {
-            bytes: shared(&file.bytes),
-            gzip: file.gzip.as_ref().map(shared),
+            bytes: shared(file.bytes.clone()),
+            gzip: file.gzip.clone().map(shared),
             content_type: file.content_type,
             etag: file.etag.clone(),
             immutable: file.immutable,
@@ -96,10 +96,10 @@ impl Assets for Pages {
 }
 
 /// What the binary holds is served from where it is.
-fn shared(bytes: &std::borrow::Cow<'static, [u8]>) -> Bytes {
+fn shared(bytes: std::borrow::Cow<'static, [u8]>) -> Bytes {
     match bytes {
         std::borrow::Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-        std::borrow::Cow::Owned(bytes) => Bytes::copy_from_slice(bytes),
+        std::borrow::Cow::Owned(bytes) => Bytes::from(bytes),
     }
 }
 

@@ -1,6 +1,13 @@
 //! Tidy: the house rules that no compiler checks. Reads the tree and cargo's metadata, runs
 //! nothing. Each test names the file and the rule it breaks.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;

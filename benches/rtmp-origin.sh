@@ -9,7 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-weir=${WEIR_BIN:-${CARGO_TARGET_DIR:-target}/release/weir}
+weir=${BENCH_BIN:-${CARGO_TARGET_DIR:-target}/release/weir}
 streams=${STREAMS:-1 10 50}
 seconds=${SECONDS_EACH:-60}
 dir=$(mktemp -d)

@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-weir=${WEIR_BIN:-${CARGO_TARGET_DIR:-target}/release/weir}
+weir=${DEMO_BIN:-${CARGO_TARGET_DIR:-target}/release/weir}
 http_port=${WEIR_HTTP_PORT:-5080}
 rtmp_port=${WEIR_RTMP_PORT:-1935}
 dir=$(mktemp -d)

@@ -8,19 +8,25 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use weir_conf::node::LogFormat;
 
-/// Libraries whose `info` tells an operator nothing; they speak at the level given here unless
-/// `RUST_LOG` asks for more.
-const QUIET: [&str; 4] = ["pingora_core=warn", "pingora_proxy=warn", "hyper=warn", "mongodb=warn"];
+/// Who says too much for the level chosen: libraries, whose words an operator has no use for, and
+/// below `debug` the balancer's line a request. `RUST_LOG` asks for more.
+const QUIET: &str = "pingora_core=warn,pingora_proxy=warn,hyper=warn";
+const NO_ACCESS_LINES: &str = "weir_lb::access=warn";
 
 /// Starts the log. Called once; a second call changes nothing.
 pub(crate) fn start(level: &str, format: LogFormat, rust_log: Option<&str>) -> anyhow::Result<()> {
     let filter = match rust_log.filter(|text| !text.is_empty()) {
         Some(text) => EnvFilter::try_new(text)
             .map_err(|e| anyhow::anyhow!("environment variable RUST_LOG: {e}"))?,
-        None => EnvFilter::try_new(format!("{level},{}", QUIET.join(",")))?,
+        None if matches!(level, "debug" | "trace") => {
+            EnvFilter::try_new(format!("{level},{QUIET}"))?
+        }
+        None => EnvFilter::try_new(format!("{level},{QUIET},{NO_ACCESS_LINES}"))?,
     };
     let base = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
     // Fails only when a log was started before.
     let _ = match format {
         LogFormat::Json => base.with(lines.json()).try_init(),

@@ -7,14 +7,22 @@
 //! Times are ms since the Unix epoch unless a name says otherwise.
 
 pub mod clock;
+pub mod directory;
 pub mod embedded;
+pub mod metered;
 pub mod names;
+pub mod node;
 pub mod ownership;
 pub mod record;
+pub mod source;
 pub mod store;
 pub mod types;
 
 pub use clock::{ManualClock, SystemClock, WallClock};
+pub use directory::{Directory, DirectoryError, Located};
+pub use metered::MeteredStore;
 pub use names::{AppName, NameError, StreamId, StreamKey};
+pub use node::{Heartbeat, HeartbeatOptions, NodeId};
+pub use source::{StoreSource, StreamSource};
 pub use store::{Claim, EpochEnd, Store, StoreError, StreamChange};
 pub use types::{Broadcast, BroadcastStatus, NodeRecord, NodeRole, Ownership, PublishType};

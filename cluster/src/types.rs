@@ -106,17 +106,23 @@ impl Broadcast {
     /// [`STREAM_TIMEOUT_MS`] reads as `terminated_unexpectedly` (Ant Media's rule).
     #[must_use]
     pub const fn status_at(&self, now_ms: i64) -> BroadcastStatus {
-        let silent = now_ms.saturating_sub(self.update_time) > STREAM_TIMEOUT_MS;
-        match self.status {
-            BroadcastStatus::Preparing | BroadcastStatus::Broadcasting if silent => {
-                BroadcastStatus::TerminatedUnexpectedly
-            }
-            status => status,
-        }
+        self.status.at(self.update_time, now_ms)
     }
 }
 
 impl BroadcastStatus {
+    /// This state as seen at `now_ms`, when it was last written at `update_time_ms`; see
+    /// [`Broadcast::status_at`].
+    #[must_use]
+    pub const fn at(self, update_time_ms: i64, now_ms: i64) -> Self {
+        let silent = now_ms.saturating_sub(update_time_ms) > STREAM_TIMEOUT_MS;
+        if silent && self.is_live() {
+            Self::TerminatedUnexpectedly
+        } else {
+            self
+        }
+    }
+
     /// True while a publisher is there: preparing or broadcasting.
     #[must_use]
     pub const fn is_live(self) -> bool {

@@ -1,10 +1,11 @@
 //! CMAF (ISO/IEC 23000-19): initialization segments and media segments of one track each.
 //!
-//! Time on the wire is composition time from the first sample on: decode times are moved forward
-//! so that a segment's `tfdt` is the presentation time of the key frame it starts with, and
-//! composition offsets may be negative (`trun` version 1, brand `cmf2`). No edit list is needed
-//! then, and a player that aligns tracks by `tfdt` and one that aligns them by presentation time
-//! both keep lips in sync. The caller (see [`crate::segment`]) gives samples moved that way.
+//! Both tracks' times lie on one timeline and say when a sample is decoded (`tfdt`, durations) and
+//! how much later it is presented (composition offsets). There is no edit list: browsers and
+//! players disagree on them. Decode times are not moved to make offsets negative either, though
+//! that would start every segment's `tfdt` at its presentation: FFmpeg's demuxer then presents
+//! pictures of a fragmented file too late by the most negative offset. Offsets that are negative by
+//! the encoder's own doing are written as such (`trun` version 1, brand `cmf2`).
 //!
 //! Bytes that come out are complete files: `ftyp`+`moov`, or `styp`+`moof`+`mdat`.
 

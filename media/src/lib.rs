@@ -7,10 +7,13 @@
     warn(clippy::indexing_slicing, clippy::arithmetic_side_effects)
 )]
 
+pub mod bus;
 pub mod cmaf;
 pub mod codec;
 pub mod frame;
+pub mod hls;
 pub mod params;
+pub mod segment;
 pub mod time;
 
 pub use frame::{Frame, TrackKind};

@@ -30,7 +30,7 @@ fn the_page_plays_and_goes_on_by_itself_when_the_encoder_returns() {
     browser.wait("five more seconds", |s| time(s) > time(&start) + 5.0);
 
     first.kill();
-    weir.wait_log(&["cam1", "grace"]);
+    weir.wait_log(&["cam1", "publisher lost"]);
     // The dead time a person sees: nothing to wait for but the wall clock.
     #[allow(
         clippy::disallowed_methods,

@@ -69,8 +69,7 @@ fn garbage_and_cut_off_bytes_on_every_port_harm_nobody() {
 #[test]
 fn slow_clients_are_closed_in_the_end() {
     let weir = Weir::builder()
-        .set("rtmp.handshake.timeout", "1")
-        .set("http.header.timeout", "1")
+        .set("rtmp.max_handshake_time", "1000")
         .start();
     for listener in ["lb http", "lb rtmp", "edge http", "origin http"] {
         let mut socket = TcpStream::connect(weir.address(listener)).unwrap();
@@ -141,12 +140,12 @@ fn an_encoder_that_stays_away_ends_its_stream_after_the_grace() {
 #[test]
 fn an_encoder_that_stalls_is_let_go() {
     let weir = Weir::builder()
-        .set("rtmp.idle.timeout", "2")
+        .set("rtmp.max_inactivity", "2000")
         .set("publish.grace", "1")
         .start();
     let encoder = Encoder::publish(&weir.rtmp("stall"), &Pattern::default());
     weir.wait_live("stall");
     encoder.freeze();
-    weir.wait_log(&["stall", "idle"]);
+    weir.wait_log(&["stall", "publisher lost"]);
     Recording::follow_to_end(&weir.url("/LiveApp/streams/stall/video.m3u8"));
 }

@@ -3,8 +3,8 @@
 use crate::spine::record_both;
 use crate::support::encoder::Pattern;
 use crate::support::hls::{self, MediaList, Recording};
+use crate::support::pusher::{self, Pusher, Tag};
 use crate::support::{Encoder, Weir, get, request, wait_for};
-use std::path::Path;
 use std::time::Duration;
 
 #[test]
@@ -136,21 +136,23 @@ fn a_ten_second_gop_makes_ten_second_segments() {
     );
 }
 
+/// Four seconds each: as they come, 1000 s later, and back at the start.
 #[test]
 fn timestamps_that_jump_are_a_discontinuity_and_no_more() {
     let weir = Weir::start();
-    let dir = tempfile::tempdir().unwrap();
-    // Two files of 4 s; the second starts 1000 s later, the third back at 0.
-    let parts: Vec<String> = [0, 1000, 0]
-        .iter()
-        .enumerate()
-        .map(|(n, offset)| flv_part(dir.path(), n, *offset))
-        .collect();
-    let joined = join_flv(dir.path(), &parts);
-    let rtmp = weir.rtmp("jump");
-    let _encoder = Encoder::with_args(&[
-        "-re", "-copyts", "-i", &joined, "-c", "copy", "-f", "flv", &rtmp,
-    ]);
+    let mut pusher = Pusher::publish(weir.address("lb rtmp"), "LiveApp", "jump");
+    let tags = pusher::tags(&four_seconds_of_flv());
+    for offset_ms in [0, 1_000_000, 0] {
+        for tag in &tags {
+            let time_ms = tag.time_ms + offset_ms;
+            pusher.push(&Tag {
+                time_ms,
+                ..tag.clone()
+            });
+        }
+    }
+    weir.wait_live("jump");
+    pusher.unpublish();
     let (video, audio) = record_both(&weir, "jump");
     for recording in [&video, &audio] {
         assert_eq!(recording.faults, Vec::<String>::new());
@@ -159,14 +161,46 @@ fn timestamps_that_jump_are_a_discontinuity_and_no_more() {
             .iter()
             .filter(|(e, _)| e.discontinuity)
             .count();
-        assert!(breaks >= 1, "no discontinuity");
+        assert_eq!(
+            breaks,
+            2,
+            "{:?}",
+            recording
+                .segments
+                .iter()
+                .map(|(e, _)| e)
+                .collect::<Vec<_>>()
+        );
         let total: f64 = recording.segments.iter().map(|(e, _)| e.duration_s).sum();
         assert!(
-            (11.0..14.0).contains(&total),
+            (11.5..12.5).contains(&total),
             "12 s of media became {total} s"
         );
     }
     assert_eq!(decoded(&video, "v").0, 360);
+}
+
+#[test]
+fn a_stream_without_a_key_frame_is_let_go_and_said_so() {
+    let weir = Weir::start();
+    let mut pusher = Pusher::publish(weir.address("lb rtmp"), "LiveApp", "nokey");
+    let key = |tag: &Tag| tag.kind == 9 && tag.body[0] >> 4 == 1 && tag.body[1] == 1;
+    let tags: Vec<Tag> = pusher::tags(&four_seconds_of_flv())
+        .into_iter()
+        .filter(|t| t.kind == 9 && !key(t))
+        .collect();
+    assert!(tags.len() > 100);
+    // Sixteen seconds of media time: past the limit of fifteen.
+    for turn in 0..5 {
+        for tag in &tags {
+            pusher.push(&Tag {
+                time_ms: tag.time_ms + turn * 4_000,
+                ..tag.clone()
+            });
+        }
+    }
+    weir.wait_log(&["nokey", "key"]);
+    assert_eq!(get(&weir.url("/LiveApp/streams/nokey.m3u8")).status, 404);
 }
 
 #[test]
@@ -239,39 +273,16 @@ fn decoded(recording: &Recording, name: &str) -> (usize, f64) {
         })
 }
 
-fn flv_part(dir: &Path, number: usize, offset_s: u32) -> String {
-    let path = dir
-        .join(format!("{number}.flv"))
-        .to_string_lossy()
-        .into_owned();
-    let offset = offset_s.to_string();
-    let filter = ["-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30"];
-    let sound = ["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"];
+fn four_seconds_of_flv() -> Vec<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.flv");
+    let inputs =
+        "-v error -f lavfi -i testsrc2=size=320x180:rate=30 -f lavfi -i sine=frequency=440";
     let codecs = "-t 4 -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 30 -bf 0 -c:a aac -ac 2";
-    let mut args = vec!["-v", "error", "-y"];
-    args.extend(filter);
-    args.extend(sound);
-    args.extend(codecs.split(' '));
-    args.extend(["-output_ts_offset", &offset, "-f", "flv", &path]);
+    let mut args: Vec<&str> = inputs.split(' ').chain(codecs.split(' ')).collect();
+    args.push(path.to_str().unwrap());
     crate::support::run("ffmpeg", &args);
-    path
-}
-
-/// FLV tags of all parts behind one header, timestamps as they are.
-fn join_flv(dir: &Path, parts: &[String]) -> String {
-    const HEADER_BYTES: usize = 13;
-    let mut all = Vec::new();
-    for part in parts {
-        let bytes = std::fs::read(part).unwrap();
-        all.extend_from_slice(if all.is_empty() {
-            &bytes
-        } else {
-            &bytes[HEADER_BYTES..]
-        });
-    }
-    let path = dir.join("joined.flv");
-    std::fs::write(&path, all).unwrap();
-    path.to_string_lossy().into_owned()
+    std::fs::read(path).unwrap()
 }
 
 #[test]
@@ -284,7 +295,7 @@ fn an_encoder_that_is_killed_and_returns_goes_on_in_the_same_playlist() {
         MediaList::fetch(&url).filter(|l| l.entries.len() >= 3)
     });
     first.kill();
-    weir.wait_log(&["back", "grace"]);
+    weir.wait_log(&["back", "publisher lost"]);
     let pattern = Pattern {
         seconds: Some(6),
         ..Pattern::default()

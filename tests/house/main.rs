@@ -6,6 +6,7 @@
 mod browser;
 mod faults;
 mod ingest;
+mod settings;
 mod spine;
 mod startup;
 mod support;

@@ -148,7 +148,7 @@ fn the_api_tells_what_is_live() {
 #[test]
 fn every_segment_leaves_the_origin_once_for_two_hundred_viewers() {
     let weir = Weir::builder()
-        .set("log.level", "info,weir_origin::access=debug")
+        .env("RUST_LOG", "info,weir_origin::access=debug")
         .start();
     let pattern = Pattern {
         seconds: Some(10),

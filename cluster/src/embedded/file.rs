@@ -23,6 +23,8 @@ use redb::{
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::fs;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -142,15 +144,23 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, redb::Error> {
 }
 
 fn open_database(path: &Path) -> Result<Database, OpenError> {
+    let refused = |error| not_opened(path, error);
+    let length_bytes = match fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(refused(error.into())),
+    };
+    if length_bytes == 0 {
+        fenced(|| make(path)).map_err(refused)?;
+    }
     let opened = fenced(|| {
-        Builder::new()
-            .set_cache_size(PAGE_CACHE_BYTES)
-            .set_check_integrity_on_open(true)
-            .create(path)
-            .map_err(redb::Error::from)
+        let mut builder = Builder::new();
+        builder.set_check_integrity_on_open(true);
+        builder.set_cache_size(PAGE_CACHE_BYTES);
+        Ok(builder.open(path)?)
     });
-    let database = opened.map_err(|error| not_opened(path, error))?;
-    let found = fenced(|| schema(&database)).map_err(|error| not_opened(path, error))?;
+    let database = opened.map_err(refused)?;
+    let found = fenced(|| schema(&database)).map_err(refused)?;
     match found.parse::<u32>() {
         Ok(found) if found <= SCHEMA => Ok(database),
         Ok(found) => Err(OpenError::Newer {
@@ -163,6 +173,39 @@ fn open_database(path: &Path) -> Result<Database, OpenError> {
             reason: format!("its layout's version reads {found:?}"),
         }),
     }
+}
+
+/// Makes an empty store beside `path` and moves it there whole: a process killed while it makes a
+/// database leaves something that is none.
+fn make(path: &Path) -> Result<(), redb::Error> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let folder = folder.unwrap_or_else(|| Path::new("."));
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+    let prefix = format!(".{}.new-", name.unwrap_or_default());
+    for left in fs::read_dir(folder)?.flatten() {
+        // Left behind by a process that was killed here.
+        if left.file_name().to_string_lossy().starts_with(&prefix) {
+            fs::remove_file(left.path())?;
+        }
+    }
+    let file = tempfile::Builder::new()
+        .prefix(&prefix)
+        .tempfile_in(folder)?;
+    let database = Builder::new().create(file.path())?;
+    schema(&database)?;
+    database.close()?;
+    match file.persist_noclobber(path) {
+        Ok(file) => file.sync_all()?,
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+            // An empty file, as `touch` makes them; or another process was quicker.
+            if fs::metadata(path)?.len() == 0 {
+                error.file.persist(path).map_err(|e| e.error)?;
+            }
+        }
+        Err(error) => return Err(error.error.into()),
+    }
+    fs::File::open(folder)?.sync_all()?;
+    Ok(())
 }
 
 /// The file's layout version; a new file gets this version's, and its tables.

@@ -9,7 +9,7 @@ use crate::embedded::open;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use weir_cluster::{ManualClock, Store, SystemClock, WallClock};
 
 const STREAMS: u64 = 12;
@@ -21,6 +21,7 @@ async fn killed_at_any_time_it_opens_and_keeps_what_it_acknowledged() {
     let path = folder.path().join("weir.redb");
     let mut random = SystemClock.now_ms().unsigned_abs();
     println!("{rounds} rounds, seed {random}");
+    killed_while_the_file_is_made(folder.path(), rounds * 2);
     let mut last = BTreeMap::new();
     let mut acknowledged = 0;
     for round in 0..rounds {
@@ -42,6 +43,42 @@ async fn killed_at_any_time_it_opens_and_keeps_what_it_acknowledged() {
     }
     println!("{acknowledged} calls acknowledged over {rounds} kills, none lost");
     assert!(acknowledged > 0);
+}
+
+/// A first start, again and again, killed a little later each time: before, while and after the
+/// file is made.
+fn killed_while_the_file_is_made(folder: &Path, rounds: u32) {
+    for round in 0..rounds {
+        let path = folder.join(format!("first-{}", round % 4));
+        if round % 8 < 4 {
+            let _ = std::fs::remove_file(&path);
+        }
+        let mut child = start(&path);
+        let mut busy = 0_u64;
+        // No sleep: what has to be hit is shorter than a timer's tick.
+        for i in 0..u64::from(round % 40) * 100_000 {
+            busy = std::hint::black_box(busy + i);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        drop(open(&path, &ManualClock::at(START_MS)));
+    }
+    let names = std::fs::read_dir(folder).unwrap().flatten();
+    let left = names.filter(|entry| entry.file_name().to_string_lossy().contains(".new-"));
+    assert!(
+        left.count() <= 4,
+        "what killed starts leave does not pile up"
+    );
+}
+
+fn start(path: &Path) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "crash::child", "--ignored", "--nocapture"])
+        .env("WEIR_CRASH_FILE", path)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 /// What was last acknowledged of a stream: its epoch, and where it ended when it was released.
@@ -85,13 +122,7 @@ async fn verify(path: &Path, last: &Last, round: u32) {
 }
 
 fn run_and_kill(path: &Path, lines_max: u64) -> Vec<String> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "crash::child", "--ignored", "--nocapture"])
-        .env("WEIR_CRASH_FILE", path)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = start(path);
     let out = BufReader::new(child.stdout.take().unwrap());
     let mut acknowledged = Vec::new();
     let mut killed = false;

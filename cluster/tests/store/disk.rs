@@ -13,7 +13,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 use weir_cluster::embedded::{EmbeddedStore, OpenError};
-use weir_cluster::{BroadcastStatus, ManualClock, Store, StoreError};
+use weir_cluster::{BroadcastStatus, ManualClock, Ownership, Store, StoreError};
 
 const NOT_PERMITTED: i32 = 77;
 
@@ -88,71 +88,17 @@ async fn full_inside() {
     let path = disk.join("weir.redb");
     let clock = ManualClock::at(START_MS);
     let store = open(&path, &clock);
-    let live = store
-        .claim(made_by_rest(claim("live", "a", START_MS)))
-        .await
-        .unwrap();
+    let live = made_by_rest(claim("live", "a", START_MS));
+    let live = store.claim(live).await.unwrap();
     let ballast = fill(&disk);
-
-    let mut acknowledged = Vec::new();
-    let error = loop {
-        let id = format!("s{}", acknowledged.len());
-        match store.claim(claim(&id, "a", START_MS)).await {
-            Ok(owned) => acknowledged.push((id, owned)),
-            Err(error) => break error,
-        }
-        assert!(acknowledged.len() < 20_000, "2 MiB never fill");
-    };
-    println!("full after {} more claims: {error}", acknowledged.len());
-    assert!(
-        matches!(
-            error,
-            StoreError::DiskFull {
-                operation: "claim",
-                ..
-            }
-        ),
-        "{error:?}"
-    );
-    assert!(error.is_retryable());
-    assert!(store.degraded().is_some());
-
-    // Everything but durable calls goes on.
-    for (id, owned) in &acknowledged {
-        let record = store.broadcast(&key(id)).await.unwrap().unwrap();
-        assert_eq!(record.owner.as_ref(), Some(owned));
-    }
-    let refused = key(&format!("s{}", acknowledged.len()));
-    assert_eq!(
-        store.broadcast(&refused).await.unwrap(),
-        None,
-        "refused means not done"
-    );
-    store.heartbeat(node("a", START_MS + 5_000)).await.unwrap();
-    let report = claim("live", "a", START_MS).broadcast;
-    let at = end(5, START_MS + 10_000);
-    store
-        .update(&key("live"), live.epoch, report, at)
-        .await
-        .unwrap();
-    let record = store.broadcast(&key("live")).await.unwrap().unwrap();
-    assert_eq!(
-        record.update_time,
-        START_MS + 10_000,
-        "live streams stay live"
-    );
-    assert!(matches!(
-        store.release(&key("live"), live.epoch, at).await,
-        Err(StoreError::DiskFull {
-            operation: "release",
-            ..
-        })
-    ));
+    let acknowledged = claim_until_full(&store).await;
+    goes_on_in_memory(&store, &acknowledged, &live).await;
     let second = EmbeddedStore::open(&disk.join("other.redb"), Arc::new(clock.clone()));
     let error = second.err().unwrap();
     assert!(matches!(error, OpenError::DiskFull { .. }), "{error:?}");
 
     std::fs::remove_file(ballast).unwrap();
+    let at = end(5, START_MS + 10_000);
     let recovered = tokio::time::timeout(Duration::from_secs(20), async {
         while let Err(error) = store.release(&key("live"), live.epoch, at).await {
             assert!(error.is_retryable(), "{error}");
@@ -163,17 +109,62 @@ async fn full_inside() {
     assert_eq!(store.degraded(), None);
     drop(store);
     let store = open(&path, &clock);
-    for (id, owned) in &acknowledged {
+    all_there(&store, &acknowledged).await;
+    let heartbeat = [node("a", START_MS + 5_000)];
+    assert_eq!(store.nodes(0, 9).await.unwrap(), heartbeat);
+    let record = store.broadcast(&key("live")).await.unwrap().unwrap();
+    assert_eq!(record.status, BroadcastStatus::Finished);
+}
+
+async fn claim_until_full(store: &EmbeddedStore) -> Vec<(String, Ownership)> {
+    let mut acknowledged = Vec::new();
+    let error = loop {
+        let id = format!("s{}", acknowledged.len());
+        match store.claim(claim(&id, "a", START_MS)).await {
+            Ok(owned) => acknowledged.push((id, owned)),
+            Err(error) => break error,
+        }
+        assert!(acknowledged.len() < 20_000, "2 MiB never fill");
+    };
+    println!("full after {} more claims: {error}", acknowledged.len());
+    let full = matches!(error, StoreError::DiskFull { operation, .. } if operation == "claim");
+    assert!(full, "{error:?}");
+    assert!(error.is_retryable());
+    assert!(store.degraded().is_some());
+    acknowledged
+}
+
+/// Reads, reports and heartbeats work; what must be durable is refused and not done.
+async fn goes_on_in_memory(
+    store: &EmbeddedStore,
+    acknowledged: &[(String, Ownership)],
+    live: &Ownership,
+) {
+    all_there(store, acknowledged).await;
+    store.heartbeat(node("a", START_MS + 5_000)).await.unwrap();
+    let report = claim("live", "a", START_MS).broadcast;
+    let at = end(5, START_MS + 10_000);
+    let reported = store.update(&key("live"), live.epoch, report, at).await;
+    reported.unwrap();
+    let record = store.broadcast(&key("live")).await.unwrap().unwrap();
+    assert_eq!(
+        record.update_time,
+        START_MS + 10_000,
+        "live streams stay live"
+    );
+    let released = store.release(&key("live"), live.epoch, at).await;
+    assert!(matches!(released, Err(StoreError::DiskFull { .. })));
+    let record = store.broadcast(&key("live")).await.unwrap().unwrap();
+    assert_eq!(record.owner.as_ref(), Some(live), "refused means not done");
+}
+
+async fn all_there(store: &EmbeddedStore, acknowledged: &[(String, Ownership)]) {
+    for (id, owned) in acknowledged {
         let record = store.broadcast(&key(id)).await.unwrap().unwrap();
         assert_eq!(record.owner.as_ref(), Some(owned));
     }
+    let refused = key(&format!("s{}", acknowledged.len()));
     assert_eq!(store.broadcast(&refused).await.unwrap(), None);
-    assert_eq!(
-        store.nodes(0, 9).await.unwrap(),
-        [node("a", START_MS + 5_000)]
-    );
-    let record = store.broadcast(&key("live")).await.unwrap().unwrap();
-    assert_eq!(record.status, BroadcastStatus::Finished);
 }
 
 #[tokio::test]

@@ -1,8 +1,6 @@
 //! The embedded store: the contract, and what is its own.
 
-use crate::contract::{
-    self, Fixture, START_MS, claim, contract_tests, end, key, made_by_rest, node,
-};
+use crate::contract::{Fixture, START_MS, claim, contract_tests, end, key, made_by_rest, node};
 use std::path::Path;
 use std::sync::Arc;
 use weir_cluster::embedded::{EmbeddedStore, OpenError};

@@ -32,7 +32,7 @@ pub(super) fn own_file_setting(checker: &mut Checker, app: &str, raw: &Raw) {
     }
     let known = APP_KEYS.iter().flat_map(Key::spellings);
     match nearest(&raw.key, known) {
-        Some(near) => checker.notes.unknown(raw, Some(near.to_owned())),
+        Some(near) => checker.notes.unknown(raw, || Some(near.to_owned())),
         None => checker.notes.foreign(format!("{app}: {}", raw.key)),
     }
 }
@@ -42,22 +42,23 @@ pub(super) fn node_file_setting(checker: &mut Checker, raw: &Raw) {
     let rest = raw.key.strip_prefix(PREFIX).unwrap_or_default();
     let (app, name) = rest.split_once('.').unwrap_or((rest, ""));
     if !checker.config.apps.iter().any(|known| known == app) {
-        let problem = Problem::UnknownApp {
-            key: raw.key.clone(),
-            app: app.to_owned(),
-            apps: checker.config.apps.clone(),
-        };
-        checker.notes.errors.push(raw.place.clone(), problem);
+        let apps = &checker.config.apps;
+        checker
+            .notes
+            .errors
+            .push_with(&raw.place, || Problem::UnknownApp {
+                key: raw.key.clone(),
+                app: app.to_owned(),
+                apps: apps.clone(),
+            });
         return;
     }
     match find(name) {
         Some(key) => checker.set_app(app, key, raw),
         None => {
             let known = APP_KEYS.iter().flat_map(Key::spellings);
-            let near = nearest(name, known);
-            checker
-                .notes
-                .unknown(raw, near.map(|near| format!("{PREFIX}{app}.{near}")));
+            let near = || nearest(name, known).map(|near| format!("{PREFIX}{app}.{near}"));
+            checker.notes.unknown(raw, near);
         }
     }
 }

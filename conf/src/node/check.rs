@@ -92,12 +92,10 @@ impl Checker {
             if raw.key.starts_with(apps::PREFIX) {
                 apps::node_file_setting(self, &raw);
             } else if !apps::environment_setting(self, &raw) {
-                let app_variables = apps::variables(&self.config.apps);
-                let known = keys::all()
-                    .flat_map(Key::spellings)
-                    .map(env::variable)
-                    .chain(app_variables.into_iter().map(|(variable, _, _)| variable));
-                let near = nearest(&raw.key, known);
+                let of_apps = apps::variables(&self.config.apps);
+                let of_apps = of_apps.into_iter().map(|(variable, _, _)| variable);
+                let of_node = keys::all().flat_map(Key::spellings).map(env::variable);
+                let near = || nearest(&raw.key, of_node.chain(of_apps));
                 self.notes.unknown(&raw, near);
             }
         }
@@ -161,8 +159,9 @@ impl Checker {
         } else if is_foreign(&raw.key) {
             self.notes.foreign(raw.key);
         } else {
-            let near = nearest(&raw.key, keys::all().flat_map(Key::spellings));
-            self.notes.unknown(&raw, near.map(str::to_owned));
+            let known = keys::all().flat_map(Key::spellings);
+            let near = || nearest(&raw.key, known).map(str::to_owned);
+            self.notes.unknown(&raw, near);
         }
     }
 
@@ -195,10 +194,12 @@ impl Notes {
         self.foreign.insert(key);
     }
 
-    pub(super) fn unknown(&mut self, raw: &Raw, nearest: Option<String>) {
-        let key = raw.key.clone();
-        self.errors
-            .push(raw.place.clone(), Problem::UnknownKey { key, nearest });
+    /// A key of nobody's; `nearest` is looked for only when the error is kept.
+    pub(super) fn unknown(&mut self, raw: &Raw, nearest: impl FnOnce() -> Option<String>) {
+        self.errors.push_with(&raw.place, || Problem::UnknownKey {
+            key: raw.key.clone(),
+            nearest: nearest(),
+        });
     }
 
     /// Puts one value; true when it was put. An empty value is as none: Ant Media's files have

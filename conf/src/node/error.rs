@@ -129,7 +129,13 @@ impl ConfErrors {
     }
 
     pub(super) fn push(&mut self, place: Place, problem: Problem) {
+        self.push_with(&place, || problem);
+    }
+
+    /// `problem` is made only when it is kept.
+    pub(super) fn push_with(&mut self, place: &Place, problem: impl FnOnce() -> Problem) {
         if self.list.len() < ERRORS_MAX {
+            let (place, problem) = (place.clone(), problem());
             self.list.push(ConfError { place, problem });
         } else {
             self.more += 1;

@@ -8,6 +8,7 @@
 //!
 //! One addition: Java reads these files as Latin-1, people write them as UTF-8. A file that is
 //! valid UTF-8 is read as that (a byte order mark is dropped), any other byte for byte as Latin-1.
+//! Two things that Java takes are errors here: a line without a key, and half a surrogate pair.
 //!
 //! Own code, for the crate `java-properties` (2.0.0, silent since 2023) takes no surrogate pairs,
 //! replaces bad bytes without a word, stops at its first error, and brings a regex engine for
@@ -124,6 +125,10 @@ impl<'a> Iterator for LogicalLines<'a> {
             let Some(head) = goes_on(start) else {
                 return Some((line, Cow::Borrowed(start)));
             };
+            if head.is_empty() {
+                // As in Java, a lone backslash starts nothing: the next line may be a comment.
+                continue;
+            }
             let mut joined = head.to_owned();
             while let Some(more) = self.natural() {
                 let more = more.trim_start_matches(is_blank);

@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod encoder;
 pub mod hls;
+pub mod pusher;
 pub mod weir;
 
 pub use browser::Browser;

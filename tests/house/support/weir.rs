@@ -11,7 +11,7 @@ use std::time::Duration;
 /// A running `weir`. Dropping it ends it.
 pub struct Weir {
     child: Child,
-    role: Option<String>,
+    args: Vec<String>,
     env: BTreeMap<String, String>,
     listeners: BTreeMap<String, String>,
     log: Arc<Mutex<Vec<String>>>,
@@ -20,20 +20,33 @@ pub struct Weir {
 
 /// Settings of a [`Weir`] before it starts.
 pub struct Builder {
-    role: Option<String>,
+    args: Vec<String>,
     env: BTreeMap<String, String>,
 }
 
 impl Builder {
     /// One role instead of all.
     pub fn role(mut self, role: &str) -> Self {
-        self.role = Some(role.to_owned());
+        self.args.push(role.to_owned());
+        self
+    }
+
+    /// A properties file.
+    pub fn config(mut self, file: &Path) -> Self {
+        self.args
+            .extend(["-c".to_owned(), file.to_string_lossy().into_owned()]);
         self
     }
 
     /// A setting, by its properties key.
     pub fn set(mut self, key: &str, value: &str) -> Self {
         self.env.insert(env_name(key), value.to_owned());
+        self
+    }
+
+    /// A variable of the environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -44,10 +57,10 @@ impl Builder {
         env.entry("WEIR_DATA_DIR".to_owned())
             .or_insert_with(|| dir.path().join("data").to_string_lossy().into_owned());
         let log = Arc::new(Mutex::new(Vec::new()));
-        let (child, listeners) = spawn(self.role.as_deref(), &env, &log);
+        let (child, listeners) = spawn(&self.args, &env, &log);
         Weir {
             child,
-            role: self.role,
+            args: self.args,
             env,
             listeners,
             log,
@@ -67,7 +80,7 @@ impl Weir {
             ("origin.rtmp.listen", "127.0.0.1:0"),
         ];
         Builder {
-            role: None,
+            args: Vec::new(),
             env: env
                 .iter()
                 .map(|(k, v)| (env_name(k), (*v).to_owned()))
@@ -184,7 +197,7 @@ impl Weir {
                 self.env.insert(env_name(key), port(address));
             }
         }
-        let (child, listeners) = spawn(self.role.as_deref(), &self.env, &self.log);
+        let (child, listeners) = spawn(&self.args, &self.env, &self.log);
         self.child = child;
         self.listeners = listeners;
     }
@@ -222,13 +235,13 @@ pub fn env_name(key: &str) -> String {
 }
 
 fn spawn(
-    role: Option<&str>,
+    args: &[String],
     env: &BTreeMap<String, String>,
     log: &Arc<Mutex<Vec<String>>>,
 ) -> (Child, BTreeMap<String, String>) {
     let from = log.lock().unwrap().len();
     let mut child = command()
-        .args(role)
+        .args(args)
         .envs(env)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

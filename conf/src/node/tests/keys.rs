@@ -127,6 +127,7 @@ fn an_unknown_key_names_the_nearest() {
         ("http.prot", Some("http.port")),
         ("cache.maxBytes", Some("cache.max.bytes")),
         ("loglevel", Some("log.level")),
+        ("app", Some("apps")),
         ("frobnicate", None),
         ("x", None),
     ];

@@ -65,6 +65,11 @@ fn continuations_keep_the_first_line_s_number() {
 }
 
 #[test]
+fn a_lone_backslash_starts_nothing() {
+    assert_parses(b"\\\n# c\n \\\n\nb=2\n", &[("b", "2", 5)]);
+}
+
+#[test]
 fn escapes() {
     assert_parses(
         br"a\ b\:c\=d=\t\n\r\f\q\\\u0041\u00e9\uD83D\uDE00",

@@ -10,8 +10,8 @@ use tokio::sync::mpsc;
 use weir_cluster::StreamKey;
 use weir_media::{Frame, TrackKind, TrackParams};
 
-use super::amf0::Value;
-use super::chunk::ChunkWriter;
+use super::amf0::{Value, decode_all};
+use super::chunk::{ChunkLimits, ChunkReader, ChunkWriter};
 use super::handshake::PACKET_BYTES;
 use super::message::kind;
 use crate::ingest::{Admission, PublishEvent, PublishRefusal, PublishRequest, Publisher};
@@ -179,7 +179,7 @@ impl Encoder {
 /// AAC-LC, 44.1 kHz, stereo.
 pub(super) const AAC_HEADER: [u8; 4] = [0xaf, 0, 0x12, 0x10];
 
-/// `avcC` of a 320x240 baseline stream, made by x264.
+/// Sequence header of a constrained baseline stream.
 pub(super) fn avc_header() -> Vec<u8> {
     let mut tag = vec![0x17, 0, 0, 0, 0];
     tag.extend([1, 0x42, 0xc0, 0x0d, 0xff, 0xe1, 0, 0x16]);
@@ -232,4 +232,40 @@ pub(super) fn clip(frames: u32) -> Encoder {
     ];
     encoder.command(0, &end);
     encoder
+}
+
+/// A command a server sent: its name and, if it has an information object, code and description.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Answer {
+    pub(super) name: String,
+    pub(super) code: String,
+    pub(super) description: String,
+    pub(super) values: Vec<Value>,
+}
+
+/// The commands in what a server sent after `S0 S1 S2`.
+pub(super) fn answers(output: &[u8]) -> Vec<Answer> {
+    let mut input = BytesMut::from(output.get(1 + 2 * PACKET_BYTES..).unwrap_or_default());
+    let mut reader = ChunkReader::new(ChunkLimits::default(), 0);
+    let mut answers = Vec::new();
+    while let Some(message) = reader.read(&mut input).unwrap() {
+        if message.kind == kind::SET_CHUNK_SIZE {
+            let size = u32::from_be_bytes(message.payload[..4].try_into().unwrap());
+            reader.set_chunk_size(size).unwrap();
+        }
+        if message.kind == kind::COMMAND_AMF0 {
+            let values = decode_all(&message.payload).unwrap();
+            let text = |key| {
+                let found = values.last().and_then(|info| info.get(key));
+                found.and_then(Value::as_str).unwrap_or_default().to_owned()
+            };
+            answers.push(Answer {
+                name: values[0].as_str().unwrap().to_owned(),
+                code: text("code"),
+                description: text("description"),
+                values: values.clone(),
+            });
+        }
+    }
+    answers
 }

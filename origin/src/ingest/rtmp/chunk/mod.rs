@@ -5,6 +5,7 @@
 //! lies whole in one chunk in the read buffer is a slice of that buffer. [`ChunkWriter`] cuts.
 //! Time is a message's 32-bit count of milliseconds; unwrapping it is the session's.
 
+mod header;
 mod reader;
 #[cfg(test)]
 mod tests;

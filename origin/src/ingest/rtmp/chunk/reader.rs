@@ -8,7 +8,8 @@
 
 use bytes::{Buf, BytesMut};
 
-use super::{CHUNK_BYTES_MAX, DEFAULT_CHUNK_BYTES, EXTENDED, Message};
+use super::header::{Basic, Fields};
+use super::{CHUNK_BYTES_MAX, DEFAULT_CHUNK_BYTES, Message};
 use crate::ingest::rtmp::error::{Fault, WireError};
 use crate::ingest::rtmp::message::kind;
 
@@ -62,27 +63,10 @@ struct OpenChunk {
 struct ChunkStream {
     id: u32,
     timestamp_ms: u32,
-    /// The timestamp field as last sent: absolute after type 0, a delta after types 1 and 2.
-    field: u32,
-    extended: bool,
-    length_bytes: usize,
-    kind: u8,
-    message_stream: u32,
+    fields: Fields,
     /// A message has begun and not ended.
     unfinished: bool,
     assembled: BytesMut,
-}
-
-/// A chunk header as it stands in the buffer.
-struct Header {
-    fmt: u8,
-    id: u32,
-    header_bytes: usize,
-    field: u32,
-    extended: bool,
-    length_bytes: usize,
-    kind: u8,
-    message_stream: u32,
 }
 
 impl ChunkReader {
@@ -106,6 +90,13 @@ impl ChunkReader {
     /// Bytes held for unfinished messages.
     pub fn buffered_bytes(&self) -> usize {
         self.buffered_bytes
+    }
+
+    /// Memory held for unfinished messages, bytes.
+    #[cfg(test)]
+    pub(super) fn capacity_bytes(&self) -> usize {
+        let streams = self.streams.iter();
+        streams.map(|stream| stream.assembled.capacity()).sum()
     }
 
     /// A [`WireError`] at the present place.
@@ -165,21 +156,23 @@ impl ChunkReader {
 
     /// Reads a chunk header; `None` when it is not all there yet.
     fn read_header(&mut self, input: &mut BytesMut) -> Result<Option<OpenChunk>, WireError> {
-        let Some((fmt, id, basic_bytes)) = basic_header(input) else {
+        let Some(basic) = Basic::read(input) else {
             return Ok(None);
         };
+        let (fmt, id) = (basic.fmt, basic.id);
         let slot = self.streams.iter().position(|stream| stream.id == id);
         let earlier = slot.and_then(|slot| self.streams.get(slot));
         if earlier.is_none() && fmt >= 2 {
             return Err(self.error(Fault::NoEarlierHeader { fmt, id }));
         }
-        let Some(header) = message_header(input, fmt, id, basic_bytes, earlier) else {
+        let earlier_fields = earlier.map_or_else(Fields::default, |stream| stream.fields);
+        let Some((fields, header_bytes)) = basic.message(input, earlier_fields) else {
             return Ok(None);
         };
         if fmt != 3 && earlier.is_some_and(|stream| stream.unfinished) {
             return Err(self.error(Fault::HeaderInsideMessage { fmt, id }));
         }
-        self.check_length(&header)?;
+        self.check_length(&fields)?;
         let slot = match slot {
             Some(slot) => slot,
             None => self.add_stream(id)?,
@@ -187,26 +180,25 @@ impl ChunkReader {
         let Some(stream) = self.streams.get_mut(slot) else {
             return Ok(None); // cannot be: the slot was just found or made
         };
-        input.advance(header.header_bytes);
-        self.offset += header.header_bytes as u64;
-        stream.apply(&header);
-        let left_in_message = stream.length_bytes - stream.assembled.len();
+        input.advance(header_bytes);
+        self.offset += header_bytes as u64;
+        stream.begin(fmt, fields);
         Ok(Some(OpenChunk {
             slot,
-            left_bytes: left_in_message.min(self.chunk_bytes),
+            left_bytes: stream.left_bytes().min(self.chunk_bytes),
         }))
     }
 
-    fn check_length(&self, header: &Header) -> Result<(), WireError> {
-        let max_bytes = if kind::is_bulk(header.kind) {
+    fn check_length(&self, fields: &Fields) -> Result<(), WireError> {
+        let max_bytes = if kind::is_bulk(fields.kind) {
             self.limits.media_message_bytes_max
         } else {
             self.limits.command_message_bytes_max
         };
-        if header.length_bytes > max_bytes {
+        if fields.length_bytes > max_bytes {
             return Err(self.error(Fault::MessageTooLong {
-                kind: header.kind,
-                length_bytes: header.length_bytes,
+                kind: fields.kind,
+                length_bytes: fields.length_bytes,
                 max_bytes,
             }));
         }
@@ -231,7 +223,7 @@ impl ChunkReader {
         let Some(stream) = self.streams.get_mut(open.slot) else {
             return Ok(None); // cannot be: slots are never removed
         };
-        let left_in_message = stream.length_bytes - stream.assembled.len();
+        let left_in_message = stream.left_bytes();
         if stream.assembled.is_empty()
             && open.left_bytes == left_in_message
             && input.len() >= left_in_message
@@ -252,7 +244,7 @@ impl ChunkReader {
             slot: open.slot,
             left_bytes,
         });
-        if stream.assembled.len() < stream.length_bytes {
+        if stream.left_bytes() > 0 {
             return Ok(None);
         }
         let payload = std::mem::take(&mut stream.assembled);
@@ -266,32 +258,29 @@ impl ChunkStream {
         Self {
             id,
             timestamp_ms: 0,
-            field: 0,
-            extended: false,
-            length_bytes: 0,
-            kind: 0,
-            message_stream: 0,
+            fields: Fields::default(),
             unfinished: false,
             assembled: BytesMut::new(),
         }
     }
 
-    /// Makes `header` the present one. A type 3 header inside a message changes nothing; at a
-    /// message's start it repeats the last field as a delta, even after type 0 (5.3.1.2.4).
-    fn apply(&mut self, header: &Header) {
+    /// Bytes of the message that have not been put together yet.
+    fn left_bytes(&self) -> usize {
+        self.fields.length_bytes - self.assembled.len()
+    }
+
+    /// Takes a header. Inside a message (type 3 there) it changes nothing; at a message's start
+    /// type 3 repeats the last time field as a delta, even after type 0 (5.3.1.2.4).
+    fn begin(&mut self, fmt: u8, fields: Fields) {
         if self.unfinished {
             return;
         }
         self.unfinished = true;
-        self.timestamp_ms = match header.fmt {
-            0 => header.field,
-            _ => self.timestamp_ms.wrapping_add(header.field),
+        self.timestamp_ms = match fmt {
+            0 => fields.time,
+            _ => self.timestamp_ms.wrapping_add(fields.time),
         };
-        self.field = header.field;
-        self.extended = header.extended;
-        self.length_bytes = header.length_bytes;
-        self.kind = header.kind;
-        self.message_stream = header.message_stream;
+        self.fields = fields;
     }
 
     fn append(&mut self, input: &mut BytesMut, take: usize) {
@@ -299,9 +288,8 @@ impl ChunkStream {
             return;
         };
         if self.assembled.capacity() - self.assembled.len() < take {
-            let left = self.length_bytes - self.assembled.len();
             let room = self.assembled.len().max(FIRST_RESERVE_BYTES).max(take);
-            self.assembled.reserve(left.min(room));
+            self.assembled.reserve(self.left_bytes().min(room));
         }
         self.assembled.extend_from_slice(bytes);
         input.advance(take);
@@ -310,80 +298,10 @@ impl ChunkStream {
     fn finish(&mut self, payload: BytesMut) -> Message {
         self.unfinished = false;
         Message {
-            kind: self.kind,
-            stream: self.message_stream,
+            kind: self.fields.kind,
+            stream: self.fields.message_stream,
             timestamp_ms: self.timestamp_ms,
             payload: payload.freeze(),
         }
     }
-}
-
-/// Chunk type, chunk stream id, length of the basic header (5.3.1.1).
-fn basic_header(input: &[u8]) -> Option<(u8, u32, usize)> {
-    let first = *input.first()?;
-    let fmt = first >> 6;
-    match first & 0x3f {
-        0 => Some((fmt, 64 + u32::from(*input.get(1)?), 2)),
-        1 => {
-            let (low, high) = (u32::from(*input.get(1)?), u32::from(*input.get(2)?));
-            Some((fmt, 64 + low + 256 * high, 3))
-        }
-        id => Some((fmt, u32::from(id), 1)),
-    }
-}
-
-/// The message header after a basic header (5.3.1.2), completed from the `earlier` one.
-fn message_header(
-    input: &[u8],
-    fmt: u8,
-    id: u32,
-    basic_bytes: usize,
-    earlier: Option<&ChunkStream>,
-) -> Option<Header> {
-    let rest = input.get(basic_bytes..)?;
-    let mut header = Header {
-        fmt,
-        id,
-        header_bytes: basic_bytes,
-        field: earlier.map_or(0, |stream| stream.field),
-        extended: earlier.is_some_and(|stream| stream.extended),
-        length_bytes: earlier.map_or(0, |stream| stream.length_bytes),
-        kind: earlier.map_or(0, |stream| stream.kind),
-        message_stream: earlier.map_or(0, |stream| stream.message_stream),
-    };
-    debug_assert!(header.id >= 2 || basic_bytes > 1);
-    if fmt == 3 {
-        if header.extended {
-            let bytes = rest.first_chunk::<4>()?;
-            // An encoder that leaves the field out has payload here instead.
-            if u32::from_be_bytes(*bytes) == header.field {
-                header.header_bytes += 4;
-            }
-        }
-        return Some(header);
-    }
-    let bytes = rest.first_chunk::<3>()?;
-    let mut message_bytes = 3;
-    header.field = be24(bytes);
-    if fmt <= 1 {
-        let bytes = rest.get(3..)?.first_chunk::<4>()?;
-        header.length_bytes = be24(&[bytes[0], bytes[1], bytes[2]]) as usize;
-        header.kind = bytes[3];
-        message_bytes = 7;
-    }
-    if fmt == 0 {
-        header.message_stream = u32::from_le_bytes(*rest.get(7..)?.first_chunk::<4>()?);
-        message_bytes = 11;
-    }
-    header.extended = header.field == EXTENDED;
-    if header.extended {
-        header.field = u32::from_be_bytes(*rest.get(message_bytes..)?.first_chunk::<4>()?);
-        message_bytes += 4;
-    }
-    header.header_bytes += message_bytes;
-    Some(header)
-}
-
-fn be24(bytes: &[u8; 3]) -> u32 {
-    u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]])
 }

@@ -74,6 +74,17 @@ fn complex_handshake_is_answered_by_the_clients_scheme() {
     }
 }
 
+#[test]
+fn digests_stand_where_their_block_tells() {
+    let mut c1 = [0; PACKET_BYTES];
+    assert_eq!(Scheme::Zero.digest_offset(&c1), 12);
+    assert_eq!(Scheme::One.digest_offset(&c1), 776);
+    c1[8..12].copy_from_slice(&[1, 2, 3, 4]);
+    c1[772..776].fill(255);
+    assert_eq!(Scheme::Zero.digest_offset(&c1), 12 + 10);
+    assert_eq!(Scheme::One.digest_offset(&c1), 776 + (4 * 255 - 728));
+}
+
 /// The digest of a C1 of zeros with a head, made with another implementation (Python's `hmac`).
 #[test]
 fn digest_agrees_with_another_implementation() {

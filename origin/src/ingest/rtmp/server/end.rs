@@ -8,17 +8,14 @@ use crate::ingest::rtmp::error::WireError;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum End {
     /// The peer closed without having published.
-    #[error("closed by the peer after {received_bytes} bytes, before it published")]
-    Left { received_bytes: u64 },
+    #[error("{how} after {received_bytes} bytes, before it published")]
+    Left { how: String, received_bytes: u64 },
     /// The peer closed after it ended its publish in due form.
     #[error("closed by the peer after its unpublish")]
     Unpublished,
     /// The peer closed, or the network did, in the middle of a publish.
-    #[error("connection lost while publishing")]
-    Lost,
-    /// The socket failed.
-    #[error("socket failed: {0}")]
-    Io(#[from] std::io::Error),
+    #[error("connection lost while publishing: {how}")]
+    Lost { how: String },
     /// Refused by the admission or by the session; the words are the peer's answer.
     #[error("refused: {words}")]
     Refused { label: &'static str, words: String },
@@ -63,8 +60,7 @@ impl End {
         match self {
             Self::Left { .. } => "left",
             Self::Unpublished => "unpublished",
-            Self::Lost => "lost",
-            Self::Io(_) => "io_error",
+            Self::Lost { .. } => "lost",
             Self::Refused { label, .. } => label,
             Self::Malformed(_) => "malformed",
             Self::ProxyHeader(_) => "proxy_header",

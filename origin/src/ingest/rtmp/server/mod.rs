@@ -5,7 +5,7 @@
 //! [`RtmpOptions::read_buffer_bytes`] and what [`super::chunk::ChunkLimits`] allows. Anything that
 //! reads and writes bytes will do ([`RtmpServer::handle`]), so that TLS can stand before it.
 //!
-//! What ends a connection is an [`End`]: each has a log line and a metric label.
+//! Every way a connection can end has its log line and its metric label (`end.rs`).
 
 mod connection;
 mod deadline;
@@ -138,7 +138,9 @@ impl RtmpServer {
             End::Left { .. } | End::Unpublished => {
                 debug!(%peer, reason = %end, "rtmp connection closed")
             }
-            End::Lost | End::Shutdown => info!(%peer, reason = %end, "rtmp connection closed"),
+            End::Lost { .. } | End::Shutdown => {
+                info!(%peer, reason = %end, "rtmp connection closed")
+            }
             _ => {
                 warn!(%peer, app = connection.app(), stream = connection.stream(), reason = %end, "rtmp connection closed")
             }

@@ -44,13 +44,13 @@ const SOUNDS: &str = "sine=frequency=440:sample_rate=44100:duration=3";
 
 /// Encodes to a file with `codecs`, publishes the file, and compares the counts.
 async fn publish(inputs: &[&str], codecs: &[&str]) -> (Running, String) {
-    let directory = std::env::temp_dir().join(format!(
-        "weir-rtmp-{}-{}",
-        std::process::id(),
-        inputs.concat().len() * 1000 + codecs.concat().len()
-    ));
-    std::fs::create_dir_all(&directory).unwrap();
-    let file = directory.join("clip.flv").to_str().unwrap().to_owned();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory
+        .path()
+        .join("clip.flv")
+        .to_str()
+        .unwrap()
+        .to_owned();
     let mut arguments = Vec::new();
     for input in inputs {
         arguments.extend(["-f", "lavfi", "-i", input]);
@@ -69,7 +69,6 @@ async fn publish(inputs: &[&str], codecs: &[&str]) -> (Running, String) {
     })
     .await;
     let wanted = (packets(&file, "v:0").await, packets(&file, "a:0").await);
-    std::fs::remove_dir_all(&directory).unwrap();
     running.with(|publishes| {
         let published = &publishes[0];
         assert!(published.unpublished, "ffmpeg ends its publish in due form");

@@ -1,4 +1,7 @@
+mod capture;
 mod encoders;
+mod faults;
+mod logs;
 
 use std::time::Duration;
 

@@ -1,5 +1,8 @@
 //! One connection: its socket, its session, its stream.
 
+mod goodbye;
+mod publish;
+
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -11,23 +14,19 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
-use weir_cluster::PublishType;
+use tracing::{debug, warn};
 
 use super::deadline::Watch;
 use super::end::End;
 use super::peers::Slot;
 use super::{IDLE_READ_BYTES, Shared, proxy};
+use crate::ingest::PublishEvent;
 use crate::ingest::rtmp::handshake::PACKET_BYTES;
-use crate::ingest::rtmp::session::{Event, PublishCommand, Session, status};
-use crate::ingest::{PublishEvent, PublishRefusal, PublishRequest, Publisher};
+use crate::ingest::rtmp::session::{Event, Session};
+use publish::{Live, for_log, owner_closed};
 
 /// Room in the read buffer under which a new one is taken, bytes.
 const READ_ROOM_BYTES_MIN: usize = 8 * 1024;
-/// Bytes a refused peer may still send before we stop listening.
-const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Longest name that goes into the log, bytes.
-const LOG_TEXT_BYTES_MAX: usize = 300;
 
 /// A connection under way.
 pub(super) struct Connection<S> {
@@ -46,15 +45,6 @@ pub(super) struct Connection<S> {
     /// Asked for last, for logs; not the query.
     app: String,
     stream: String,
-}
-
-/// An accepted publish.
-struct Live {
-    publisher: Publisher,
-    since: Instant,
-    bytes_before: u64,
-    frames: u64,
-    dropped: u64,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
@@ -193,58 +183,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         }
     }
 
-    /// Asks the admission, and answers the encoder.
-    async fn publish(
-        &mut self,
-        command: PublishCommand,
-        stop: &CancellationToken,
-    ) -> Result<(), End> {
-        self.flush().await?;
-        self.stream = for_log(&command.stream);
-        let info = self.session.connect_info();
-        let user_agent = info.and_then(|info| info.flash_ver.clone());
-        let request = PublishRequest {
-            peer: self.peer,
-            app: command.app,
-            stream: command.stream,
-            query: command.query,
-            publish_type: PublishType::Rtmp,
-            user_agent: user_agent.clone(),
-        };
-        let limit = self.shared.options.admission_timeout;
-        let answer = tokio::select! {
-            () = stop.cancelled() => return Err(End::Shutdown),
-            answer = timeout(limit, self.shared.admission.open(request)) => answer,
-        };
-        let answer = answer.unwrap_or_else(|_| {
-            let why = "no answer in time".to_owned();
-            Err(PublishRefusal::Unavailable(why))
-        });
-        match answer {
-            Ok(publisher) => {
-                self.session.accept_publish();
-                self.shared.metrics.publishing.inc();
-                self.unpublished = false;
-                self.live = Some(Live {
-                    publisher,
-                    since: Instant::now(),
-                    bytes_before: self.received_bytes,
-                    frames: 0,
-                    dropped: 0,
-                });
-                let user_agent = user_agent.as_deref().map(for_log);
-                info!(peer = %self.peer, app = self.app, stream = self.stream, user_agent, "rtmp publish started");
-                Ok(())
-            }
-            Err(refusal) => {
-                let words = refusal.to_string();
-                let (code, label) = refusal_code(&refusal);
-                self.session.refuse_publish(code, &words);
-                Err(End::Refused { label, words })
-            }
-        }
-    }
-
     /// Hands an event to the stream; waits while the stream is busy, which holds back the encoder.
     async fn send(&mut self, event: PublishEvent, stop: &CancellationToken) -> Result<(), End> {
         let Some(live) = &self.live else {
@@ -282,17 +220,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 
     fn count(&mut self, read: std::io::Result<usize>) -> Result<(), End> {
         match read {
-            Ok(0) if self.live.is_some() => Err(End::Lost),
-            Ok(0) if self.unpublished => Err(End::Unpublished),
-            Ok(0) => Err(End::Left {
-                received_bytes: self.received_bytes,
-            }),
+            Ok(0) => Err(self.gone("closed by the peer")),
             Ok(bytes) => {
                 self.received_bytes += bytes as u64;
                 self.shared.metrics.received_bytes.inc_by(bytes as u64);
                 Ok(())
             }
-            Err(error) => Err(End::Io(error)),
+            Err(error) => Err(self.gone(&error.to_string())),
+        }
+    }
+
+    /// What it means that the peer is gone depends on what it was doing.
+    fn gone(&self, how: &str) -> End {
+        let how = how.to_owned();
+        if self.live.is_some() {
+            End::Lost { how }
+        } else if self.unpublished {
+            End::Unpublished
+        } else {
+            let received_bytes = self.received_bytes;
+            End::Left {
+                how,
+                received_bytes,
+            }
         }
     }
 
@@ -317,7 +267,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let output = self.session.take_output();
         let limit = self.shared.options.write_timeout;
         match timeout(limit, self.io.write_all(&output)).await {
-            Ok(written) => Ok(written?),
+            Ok(written) => written.map_err(|error| self.gone(&error.to_string())),
             Err(_) => Err(End::WriteTimeout(limit)),
         }
     }
@@ -326,85 +276,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let (deadline, _) = self.watch.deadline(&self.shared.options);
         self.timer.as_mut().reset(deadline);
     }
-
-    /// Closes the door to the stream, if one is open, and says so in the log.
-    fn publish_over(&mut self, reason: &str) {
-        let Some(live) = self.live.take() else {
-            return;
-        };
-        self.shared.metrics.publishing.dec();
-        info!(
-            peer = %self.peer,
-            app = self.app,
-            stream = self.stream,
-            reason,
-            duration_ms = live.since.elapsed().as_millis(),
-            received_bytes = self.received_bytes - live.bytes_before,
-            frames = live.frames,
-            dropped = live.dropped,
-            "rtmp publish stopped"
-        );
-    }
-
-    /// Tells the peer why, if there is something to tell, and sees that it can be read: closing a
-    /// socket with unread bytes in it would reset the connection and destroy the answer.
-    pub(super) async fn say_goodbye(&mut self, end: &End) {
-        let (code, words) = match end {
-            End::Refused { .. } => ("", String::new()), // told already
-            End::Malformed(error) => (status::FAILED, error.to_string()),
-            End::OwnerClosed => (status::FAILED, end.to_string()),
-            End::Shutdown => (status::CLOSED, end.to_string()),
-            End::PublishTimeout(_) => (status::CLOSED, end.to_string()),
-            _ => return,
-        };
-        self.session.close(code, &words);
-        if let Err(error) = self.flush().await {
-            debug!(peer = %self.peer, %error, "peer did not take our last words");
-            return;
-        }
-        let linger = self.shared.options.linger_timeout;
-        // Elapsed or not, the socket is closed next.
-        let _ = timeout(linger, self.linger()).await;
-    }
-
-    async fn linger(&mut self) {
-        if self.io.shutdown().await.is_err() {
-            return;
-        }
-        let mut heard_bytes = 0;
-        while heard_bytes < LINGER_BYTES_MAX {
-            self.input.clear();
-            self.input.reserve(IDLE_READ_BYTES);
-            match self.io.read_buf(&mut self.input).await {
-                Ok(bytes) if bytes > 0 => heard_bytes += bytes,
-                _ => return,
-            }
-        }
-    }
-}
-
-/// Ends when the stream's owner closes its end; never, when there is none.
-async fn owner_closed(live: Option<&Live>) {
-    match live {
-        Some(live) => live.publisher.events.closed().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Which status code tells an encoder of a refusal, and the metric's label.
-fn refusal_code(refusal: &PublishRefusal) -> (&'static str, &'static str) {
-    match refusal {
-        PublishRefusal::InvalidName(_) => (status::BAD_NAME, "invalid_name"),
-        PublishRefusal::StreamIdInUse => (status::BAD_NAME, "stream_id_in_use"),
-        PublishRefusal::UnknownApp(_) => (status::REJECTED, "unknown_app"),
-        PublishRefusal::Unavailable(_) => (status::REJECTED, "unavailable"),
-    }
-}
-
-/// Names are the peer's: clipped, and control characters escaped.
-fn for_log(text: &str) -> String {
-    let end = text.floor_char_boundary(LOG_TEXT_BYTES_MAX);
-    text.get(..end).unwrap_or(text).escape_default().to_string()
 }
 
 fn noise() -> Box<[u8; PACKET_BYTES]> {

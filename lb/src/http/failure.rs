@@ -14,6 +14,7 @@ use pingora::{Error, ErrorSource, ErrorType};
 use weir_conf::nginx::model::NextUpstream;
 
 use super::proxy::{Ctx, Gateway};
+use super::site::Proxy;
 use crate::balance::Outcome;
 use crate::metrics::UpstreamFault;
 
@@ -39,6 +40,12 @@ impl Gateway {
         let Some((_, proxy)) = self.proxy(ctx) else {
             return;
         };
+        if stage == Stage::Connect && is_ours(error) {
+            // No socket to be had: no peer's fault, and no peer's cure.
+            ctx.lease = None;
+            self.log_failure(session, ctx, None, error, UpstreamFault::Connect);
+            return;
+        }
         if stage != Stage::Connect && *error.esource() != ErrorSource::Upstream {
             // The client's or our own: the lease is given back unjudged.
             ctx.lease = None;
@@ -52,16 +59,11 @@ impl Gateway {
             && fault == UpstreamFault::Broken
             && !answering
             && ctx.stale_tries < STALE_TRIES_MAX;
-        self.log_failure(
-            session,
-            ctx,
-            &lease
-                .as_ref()
-                .and_then(|it| it.peer())
-                .map(|p| p.name.clone()),
-            error,
-            fault,
-        );
+        let peer = lease
+            .as_ref()
+            .and_then(|lease| lease.peer())
+            .map(|peer| peer.name.as_str());
+        self.log_failure(session, ctx, peer, error, fault);
         if stale && once_more {
             ctx.stale_tries += 1;
             drop(lease);
@@ -70,28 +72,17 @@ impl Gateway {
         }
         if let Some(lease) = lease {
             ctx.tried.push(lease.index());
-            // An answer that broke off may be its object's fault; the next request will tell.
-            lease.finish(if answering && fault != UpstreamFault::Status {
+            lease.finish(if stale || is_harmless(fault, answering, ctx.status) {
                 Outcome::Abandoned
             } else {
                 Outcome::Failed
             });
         }
         proxy.group.metrics.failed(fault);
-        let tries_max = match proxy.model.next_tries {
-            0 => proxy.group.tries,
-            tries => proxy
-                .group
-                .tries
-                .min(usize::try_from(tries).unwrap_or(usize::MAX)),
-        };
-        let time_left = proxy.model.next_timeout_ms == 0
-            || ctx.elapsed_ms() < u128::from(proxy.model.next_timeout_ms);
         let retry = once_more
             && !(answering && fault != UpstreamFault::Status)
             && wanted(&proxy.model.next, fault)
-            && ctx.tried.len() < tries_max
-            && time_left;
+            && left(proxy, ctx, 0);
         if retry {
             proxy.group.metrics.retries.inc();
         }
@@ -104,26 +95,17 @@ impl Gateway {
             return false;
         };
         let next = &proxy.model.next;
-        let tries_max = match proxy.model.next_tries {
-            0 => proxy.group.tries,
-            tries => proxy
-                .group
-                .tries
-                .min(usize::try_from(tries).unwrap_or(usize::MAX)),
-        };
-        let time_left = proxy.model.next_timeout_ms == 0
-            || ctx.elapsed_ms() < u128::from(proxy.model.next_timeout_ms);
         next.statuses.contains(&status)
             && may_repeat(session, ctx, next, Stage::Exchange(false))
-            && ctx.tried.len() + 1 < tries_max
-            && time_left
+            // The try that brought the status is not in the list yet.
+            && left(proxy, ctx, 1)
     }
 
     fn log_failure(
         &self,
         session: &Session,
         ctx: &Ctx,
-        peer: &Option<String>,
+        peer: Option<&str>,
         error: &Error,
         fault: UpstreamFault,
     ) {
@@ -146,7 +128,7 @@ impl Gateway {
                 "{} {}", request.method, String::from_utf8_lossy(request.raw_path())
             ),
             upstream,
-            peer = peer.as_deref().unwrap_or("-"),
+            peer = peer.unwrap_or("-"),
             reason = %error,
             "{what}"
         );
@@ -158,9 +140,37 @@ impl Gateway {
         if let Some((_, proxy)) = self.proxy(ctx) {
             proxy.group.metrics.failed(UpstreamFault::NoLive);
         }
-        self.log_failure(session, ctx, &None, &error, UpstreamFault::NoLive);
+        self.log_failure(session, ctx, None, &error, UpstreamFault::NoLive);
         error
     }
+}
+
+/// Whether tries and time are left for another peer, `under_way` tries not being listed yet.
+fn left(proxy: &Proxy, ctx: &Ctx, under_way: usize) -> bool {
+    let tries_max = match proxy.model.next_tries {
+        0 => proxy.group.tries,
+        tries => proxy
+            .group
+            .tries
+            .min(usize::try_from(tries).unwrap_or(usize::MAX)),
+    };
+    let limit_ms = u128::from(proxy.model.next_timeout_ms);
+    ctx.tried.len() + under_way < tries_max && (limit_ms == 0 || ctx.elapsed_ms() < limit_ms)
+}
+
+/// Whether a failure says nothing of the peer: an answer that broke off may be its object's
+/// fault, and so is a 403 or 404, as in nginx; the next request will tell.
+fn is_harmless(fault: UpstreamFault, answering: bool, status: Option<u16>) -> bool {
+    match fault {
+        UpstreamFault::Status => matches!(status, Some(403 | 404)),
+        _ => answering,
+    }
+}
+
+/// What failed before anything went to the network.
+fn is_ours(error: &Error) -> bool {
+    use ErrorType::{BindError, InternalError, SocketError};
+    matches!(error.etype(), BindError | InternalError | SocketError)
 }
 
 /// Whether sending the request once more is harmless and possible.
@@ -200,12 +210,9 @@ fn fault(error: &Error, ctx: &Ctx) -> UpstreamFault {
         ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout => {
             UpstreamFault::Timeout
         }
-        ErrorType::ConnectRefused
-        | ErrorType::ConnectNoRoute
-        | ErrorType::ConnectError
-        | ErrorType::SocketError
-        | ErrorType::BindError
-        | ErrorType::InternalError => UpstreamFault::Connect,
+        ErrorType::ConnectRefused | ErrorType::ConnectNoRoute | ErrorType::ConnectError => {
+            UpstreamFault::Connect
+        }
         ErrorType::InvalidHTTPHeader => UpstreamFault::Invalid,
         _ => UpstreamFault::Broken,
     }

@@ -17,3 +17,4 @@ mod http;
 mod tcp;
 mod tools;
 mod upgrade;
+mod upstreams;

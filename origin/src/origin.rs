@@ -21,6 +21,12 @@ use crate::streams::{Ask, Streams};
 const ADMISSION_TRIES_MAX: usize = 3;
 
 /// One node's origin: its streams, the door for publishers, the objects for edges.
+///
+/// A live id has one publisher, and a second is refused, except in the grace time after the first
+/// one's connection was lost. While the first connection is dead without the node knowing it (no
+/// TCP reset came), its own encoder is refused, too, until the protocol session finds out: its
+/// stall timeout bounds that time. To let the newer one win would let anybody who knows an id take
+/// a stream from its publisher.
 #[derive(Debug)]
 pub struct Origin {
     context: Arc<Context>,

@@ -222,6 +222,7 @@ impl Owner {
             Action::FinishSegment => return self.finish_segment(),
             Action::EndPlaylists => {
                 self.window.end();
+                self.record = None;
                 self.show();
                 tracing::info!(app = %self.key.app, stream = %self.key.id, "stream ended");
             }
@@ -229,6 +230,7 @@ impl Owner {
                 self.drop_publisher();
                 self.packager = None;
                 self.window.withdraw();
+                self.record = None;
                 self.show();
             }
             Action::Forget => {
@@ -245,14 +247,21 @@ impl Owner {
         let Some(ask) = &self.asker else { return };
         let now_ms = self.wall_ms();
         let options = &self.context.options;
-        let record = Record::new(&self.key, &ask.request, &options.origin_adress, now_ms);
+        // A publisher that is back carries the broadcast on; its figures are not begun anew.
+        let broadcast = match &self.record {
+            Some(record) => record.broadcast(),
+            None => {
+                let adress = &options.origin_adress;
+                Record::new(&self.key, &ask.request, adress, now_ms).broadcast()
+            }
+        };
         let claim = Claim {
             key: self.key.clone(),
             node_id: options.node_id.clone(),
             origin_adress: options.origin_adress.clone(),
             now_ms,
             segment_duration_ms: self.app.segment_duration_ms,
-            broadcast: record.broadcast(),
+            broadcast,
         };
         self.store_call = Some(calls::claim(&self.context, claim));
     }
@@ -291,7 +300,7 @@ impl Owner {
             self.window.next_sequence_number(),
         );
         let adress = &self.context.options.origin_adress;
-        let record = match self.record.take().filter(|_| kind != EpochKind::Fresh) {
+        let record = match self.record.take() {
             Some(record) => record,
             None => Record::new(&self.key, &ask.request, adress, now_ms),
         };

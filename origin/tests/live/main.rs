@@ -12,4 +12,5 @@ mod link;
 mod logs;
 mod plays;
 mod refusals;
+mod rtmp;
 mod storeless;

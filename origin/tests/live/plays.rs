@@ -91,6 +91,9 @@ async fn a_publisher_lost_and_back_goes_on_in_the_same_playlist() {
     house.playlist(VIDEO, |text| uris(text).len() == 6).await;
     house.clock.advance(5_000);
     let publisher = house.publish("s").await.unwrap();
+    let record = house.record("s").await.unwrap();
+    assert_eq!(record.status, BroadcastStatus::Broadcasting);
+    assert_eq!(record.start_time, START_MS);
     send(&publisher, &events).await;
     drop(publisher);
     let video = house.playlist(VIDEO, |text| uris(text).len() == 12).await;

@@ -1,3 +1,5 @@
+//! The directory against a source that counts, stalls and fails: hits, sharing, age, staleness.
+
 mod bench;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Names that are right, and each way to be wrong.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! Who may own a stream when, and where its numbers go on.
+
 use super::*;
 use crate::names::StreamKey;
 use crate::types::Broadcast;

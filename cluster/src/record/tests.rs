@@ -1,3 +1,5 @@
+//! Records as stored: round trips, unknown fields kept, damage told.
+
 use super::*;
 use crate::names::StreamKey;
 use crate::types::PublishType;

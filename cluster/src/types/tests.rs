@@ -1,3 +1,5 @@
+//! Computed states: the 20 s rules of streams and nodes, and the spelling on the wire.
+
 use super::*;
 
 fn live(update_time: i64) -> Broadcast {

@@ -1,3 +1,5 @@
+//! The bus: joining at a key frame, lagging, loss counted, the end.
+
 use super::*;
 use crate::frame::TrackKind;
 use crate::params::{AudioCodec, AudioParams, VideoCodec, VideoParams};

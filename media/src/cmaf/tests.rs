@@ -1,3 +1,5 @@
+//! Boxes as other readers see them.
+
 use super::*;
 use crate::codec::{aac, h264};
 use crate::frame::TrackKind;

@@ -1,3 +1,5 @@
+//! Playlists, read back by another parser.
+
 use super::*;
 use m3u8_rs::{AlternativeMediaType, Playlist};
 use proptest::prelude::*;

@@ -64,15 +64,6 @@ impl Encoder {
         Self::spawn(command)
     }
 
-    /// Publishes with ffmpeg arguments of the caller's.
-    pub fn with_args(args: &[&str]) -> Self {
-        let mut command = Command::new("ffmpeg");
-        command
-            .args(["-hide_banner", "-loglevel", "error", "-nostdin"])
-            .args(args);
-        Self::spawn(command)
-    }
-
     fn spawn(mut command: Command) -> Self {
         let child = command
             .stdin(Stdio::null())
@@ -108,11 +99,6 @@ impl Encoder {
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         let child = &mut self.child;
         wait_within(limit, "ffmpeg ends", || child.try_wait().unwrap())
-    }
-
-    /// Whether it still runs.
-    pub fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Answer {
     /// Status code.
     pub status: u16,
     /// Header lines.
-    pub headers: ureq::http::HeaderMap,
+    pub headers: http::HeaderMap,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -62,7 +62,7 @@ pub fn request_with(method: &str, url: &str, headers: &[(&str, &str)]) -> Result
         .max_redirects(0)
         .build()
         .into();
-    let mut builder = ureq::http::Request::builder().method(method).uri(url);
+    let mut builder = http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         builder = builder.header(*name, *value);
     }

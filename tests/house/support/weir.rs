@@ -158,11 +158,6 @@ impl Weir {
         });
     }
 
-    /// The process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// The directory of this process; its data lies in `data` in it.
     pub fn dir(&self) -> &Path {
         self.dir.path()

@@ -1,3 +1,5 @@
+//! The heartbeat on a paused clock: its period, and what a failing store does to it.
+
 use super::*;
 use crate::clock::ManualClock;
 use crate::embedded::EmbeddedStore;

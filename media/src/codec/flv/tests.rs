@@ -1,3 +1,5 @@
+//! FLV tags, legacy and enhanced, whole and cut off.
+
 use super::*;
 use proptest::prelude::*;
 

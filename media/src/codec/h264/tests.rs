@@ -1,3 +1,5 @@
+//! Parameter sets of real encoders, and hostile ones.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! AMF0 values: round trips, limits, hostile nesting.
+
 use bytes::{BufMut, BytesMut};
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Chunks: every header form, any cut, every limit.
+
 use bytes::{BufMut, BytesMut};
 use proptest::prelude::*;
 

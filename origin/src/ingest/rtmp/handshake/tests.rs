@@ -1,3 +1,5 @@
+//! Handshakes of plain and digest clients, and of nobody.
+
 use bytes::BytesMut;
 
 use super::digest::{self, DIGEST_BYTES, Scheme};

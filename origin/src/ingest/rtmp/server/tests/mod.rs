@@ -1,3 +1,5 @@
+//! The server on sockets: real encoders, slow peers, broken ones.
+
 mod capture;
 mod encoders;
 mod faults;

@@ -1,3 +1,5 @@
+//! The session: commands in every order, media, refusals.
+
 mod media;
 
 use bytes::{BufMut, BytesMut};

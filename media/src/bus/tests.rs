@@ -1,3 +1,5 @@
+//! Joining, falling behind, ending.
+
 use super::*;
 use crate::frame::TrackKind;
 use crate::params::{AudioCodec, AudioParams, VideoCodec, VideoParams};

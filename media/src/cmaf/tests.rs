@@ -1,3 +1,5 @@
+//! Segments read back box by box, as a player finds its samples.
+
 use super::*;
 use crate::codec::{aac, h264};
 use crate::frame::TrackKind;

@@ -1,3 +1,5 @@
+//! Playlists to the letter and read back by another parser.
+
 use super::*;
 use m3u8_rs::{AlternativeMediaType, Playlist};
 use proptest::prelude::*;

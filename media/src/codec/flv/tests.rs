@@ -1,3 +1,5 @@
+//! Synthetic tags, legacy and enhanced, and any bytes at all.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! A real SPS in a record of our own, cut and mutated.
+
 use super::*;
 use proptest::prelude::*;
 

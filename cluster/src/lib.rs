@@ -1,11 +1,28 @@
 //! What nodes share: names of streams, the store, the nodes in it, and the cached directory.
+//!
+//! [`Store`] is the cluster's memory; [`embedded::EmbeddedStore`] keeps it in one file for one
+//! process. Viewers never ask it: they ask the [`directory::Directory`], which knows the streams it
+//! was asked for before. [`node`] tells a node's name and keeps its heartbeat.
+//!
+//! Times are ms since the Unix epoch unless a name says otherwise.
 
 pub mod clock;
+pub mod directory;
+pub mod embedded;
+pub mod metered;
 pub mod names;
+pub mod node;
+pub mod ownership;
+pub mod record;
+pub mod source;
 pub mod store;
 pub mod types;
 
-pub use clock::{SystemClock, WallClock};
+pub use clock::{ManualClock, SystemClock, WallClock};
+pub use directory::{Directory, DirectoryError, Located};
+pub use metered::MeteredStore;
 pub use names::{AppName, NameError, StreamId, StreamKey};
-pub use store::{Store, StoreError};
+pub use node::{Heartbeat, HeartbeatOptions, NodeId};
+pub use source::{StoreSource, StreamSource};
+pub use store::{Claim, EpochEnd, Store, StoreError, StreamChange};
 pub use types::{Broadcast, BroadcastStatus, NodeRecord, NodeRole, Ownership, PublishType};

@@ -1,6 +1,14 @@
 //! Checked names: an application, a stream in it.
+//!
+//! Names come from encoders, viewers and scripts and end in URLs, file names and store keys: one
+//! check at the door, a type ever after. The rules are Ant Media's (letters, digits, `-`, `_`,
+//! `.`), made strict where its URLs give a sequence a meaning of its own. Case counts.
+//! A name is at most [`STREAM_ID_BYTES_MAX`] or [`APP_NAME_BYTES_MAX`] bytes, all ASCII.
 
 use std::fmt;
+
+#[cfg(test)]
+mod tests;
 
 /// The longest stream id accepted, bytes.
 pub const STREAM_ID_BYTES_MAX: usize = 128;

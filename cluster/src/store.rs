@@ -1,8 +1,22 @@
-//! The cluster's memory behind one trait.
+//! The cluster's memory behind one trait: streams, who owns them, the nodes.
+//!
+//! Implementations differ in where they keep things, never in what a call means; one contract
+//! suite (`tests/store/contract.rs`) holds them to that. The rules of ownership themselves are
+//! pure functions in [`crate::ownership`].
+//!
+//! **What is durable.** `claim`, `release`, `release_all_of` and `delete_node` are on stable storage
+//! before they are acknowledged. `update` and `heartbeat` may be lost when the process dies, at
+//! most the last few seconds of them; a claim after a crash allows for that.
+//!
+//! **Failures.** Each error says whether trying again may help ([`StoreError::is_retryable`]).
+//! Times are ms since the Unix epoch.
 
 use crate::names::{AppName, StreamKey};
 use crate::types::{Broadcast, NodeRecord, Ownership};
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use tokio::sync::broadcast;
 
 /// Why a store call failed.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +46,29 @@ pub enum StoreError {
         /// The newest.
         newest: u64,
     },
+    /// The caller's epoch is the newest, but it no longer holds the stream: it was released, or
+    /// freed after a crash, or its ownership was never taken.
+    #[error("epoch {epoch} does not hold the stream")]
+    NotHeld {
+        /// The caller's epoch.
+        epoch: u64,
+    },
+    /// No room on the store's disk. Nothing was changed; try again when there is room.
+    #[error("the store's disk is full ({operation}): {reason}")]
+    DiskFull {
+        /// The call.
+        operation: &'static str,
+        /// What the system said.
+        reason: String,
+    },
+    /// As many records of a kind as the store keeps.
+    #[error("the store holds {max} {what}, and no more")]
+    Limit {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many are kept.
+        max: usize,
+    },
     /// A record that cannot be read.
     #[error("record {key} is damaged: {reason}")]
     Damaged {
@@ -40,6 +77,24 @@ pub enum StoreError {
         /// Why.
         reason: String,
     },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later without anybody mending a record: the store, or
+    /// its disk, was the reason.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unavailable { .. } | Self::DiskFull { .. })
+    }
+}
+
+/// A stream's record after a change, told to those who keep a copy.
+#[derive(Clone, Debug)]
+pub struct StreamChange {
+    /// The stream.
+    pub key: StreamKey,
+    /// Its record now; `None` when it was deleted.
+    pub broadcast: Option<Arc<Broadcast>>,
 }
 
 /// What a claimant knows when it takes a stream.
@@ -62,7 +117,8 @@ pub struct Claim {
 }
 
 /// Where a closed epoch ended, so that the next goes on from there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct EpochEnd {
     /// The first sequence number not used.
     pub next_sequence_number: u64,
@@ -70,6 +126,18 @@ pub struct EpochEnd {
     pub media_time_ms: i64,
     /// Wall clock at that moment, ms since the Unix epoch.
     pub wall_clock_ms: i64,
+}
+
+impl EpochEnd {
+    /// The place where a timeline begins that nobody has used.
+    #[must_use]
+    pub const fn beginning(now_ms: i64) -> Self {
+        Self {
+            next_sequence_number: 0,
+            media_time_ms: 0,
+            wall_clock_ms: now_ms,
+        }
+    }
 }
 
 /// Streams, ownership and nodes. Every call is one transaction; none blocks the runtime.
@@ -89,10 +157,23 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Takes a stream for a node: a fresh epoch, greater than any before it, with sequence
     /// numbers and media time running on. Fails with [`StoreError::Owned`] while another live
     /// owner holds it.
+    ///
+    /// Where the new epoch starts:
+    /// - after a release, exactly where the last ended;
+    /// - when the same node still holds the stream (its publisher came back), exactly at its last
+    ///   checkpoint: call [`Store::update`] with where the timeline stopped, then claim;
+    /// - after a crash, beyond anything the former owner can have used
+    ///   ([`crate::ownership::CRASH_SEQUENCE_MARGIN`]);
+    /// - for a stream never seen, or not for a day, at 0 with an epoch taken from the clock.
     async fn claim(&self, claim: Claim) -> Result<Ownership, StoreError>;
 
     /// Writes the owner's view of its stream and a checkpoint of its timeline. Fails with
-    /// [`StoreError::Fenced`] when `epoch` is no longer the newest.
+    /// [`StoreError::Fenced`] when `epoch` is no longer the newest, with [`StoreError::NotHeld`]
+    /// when it is but was released.
+    ///
+    /// The owner's view is state, addresses and figures. What the record says of itself (`date`,
+    /// `zombi`, `name` once given, and fields this version does not know) stays as it was; `None`
+    /// changes nothing; `owner` is the store's.
     async fn update(
         &self,
         key: &StreamKey,
@@ -102,10 +183,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     ) -> Result<(), StoreError>;
 
     /// Ends ownership: keeps where the timeline stopped; deletes the record when it is `zombi`,
-    /// else marks it finished.
+    /// else marks it finished. Repeating it for the same epoch does nothing.
     async fn release(&self, key: &StreamKey, epoch: u64, end: EpochEnd) -> Result<(), StoreError>;
 
     /// Frees every stream a node left behind (it starts now, so it owns none). Returns how many.
+    /// Their `zombi` records are deleted, the others marked finished, as Ant Media does.
     async fn release_all_of(&self, node_id: &str, now_ms: i64) -> Result<usize, StoreError>;
 
     /// Writes a node's heartbeat.
@@ -116,4 +198,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Forgets a node; a live one registers again with its next heartbeat.
     async fn delete_node(&self, id: &str) -> Result<bool, StoreError>;
+
+    /// Changes of streams from now on, as they happen, `None` when the store cannot tell (its
+    /// readers then ask again from time to time). Bounded: a receiver that lags is told how many
+    /// it missed and must take its whole copy for old.
+    fn changes(&self) -> Option<broadcast::Receiver<StreamChange>> {
+        None
+    }
 }

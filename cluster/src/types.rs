@@ -1,18 +1,38 @@
-//! The records kept in the store.
+//! The records kept in the store: a stream, its owner, a node.
+//!
+//! Field names on the wire are Ant Media's, spelling included, so that its tools find what they
+//! look for. States that time alone can change (`terminated_unexpectedly`, `dead`) are computed by
+//! the reader from a time stamp and never stored: a writer that died cannot write that it died.
+//! Times are ms since the Unix epoch, UTC. A field that is missing in a stored record reads as its
+//! default, so that older records stay readable.
 
-use serde::{Deserialize, Serialize};
+use crate::names::StreamId;
+use serde::{Deserialize, Deserializer, Serialize};
+
+/// A stream whose owner has not written for longer than this is taken for lost, ms (Ant Media:
+/// twice its 10 s statistics period).
+pub const STREAM_TIMEOUT_MS: i64 = 20_000;
+/// How often a node writes its heartbeat, ms.
+pub const HEARTBEAT_PERIOD_MS: i64 = 5_000;
+/// A node whose last heartbeat is older than this is dead, ms (Ant Media: four periods).
+pub const NODE_TIMEOUT_MS: i64 = 4 * HEARTBEAT_PERIOD_MS;
+
+#[cfg(test)]
+mod tests;
 
 /// A broadcast's state, with Ant Media's spelling on the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BroadcastStatus {
     /// Known, never published.
+    #[default]
     Created,
     /// A publisher connected, no media yet.
     Preparing,
     /// Live.
     Broadcasting,
-    /// Ended cleanly.
+    /// Ended cleanly; Ant Media's `error` and `failed` are read as this, too.
+    #[serde(alias = "error", alias = "failed")]
     Finished,
     /// Its owner went away without ending it.
     TerminatedUnexpectedly,
@@ -28,14 +48,15 @@ pub enum PublishType {
 
 /// What the store knows of one stream. Field names on the wire are Ant Media's (camelCase, with
 /// its spelling `originAdress`); the JSON that REST answers is built from this in `api`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Broadcast {
     /// Id inside the application.
     pub stream_id: String,
     /// State as last written; read it through [`Broadcast::status_at`].
     pub status: BroadcastStatus,
-    /// How it came in.
+    /// How it came in; a way this version does not know reads as `None`.
+    #[serde(deserialize_with = "known_publish_type")]
     pub publish_type: Option<PublishType>,
     /// Name for people.
     pub name: Option<String>,
@@ -68,6 +89,45 @@ pub struct Broadcast {
     pub user_agent: Option<String>,
     /// Present owner; `None` when nobody publishes.
     pub owner: Option<Ownership>,
+}
+
+impl Broadcast {
+    /// A record for a stream that nobody has published yet.
+    #[must_use]
+    pub fn new(stream_id: &StreamId, now_ms: i64) -> Self {
+        Self {
+            stream_id: stream_id.as_str().to_owned(),
+            date: now_ms,
+            ..Self::default()
+        }
+    }
+
+    /// The state as seen at `now_ms`: a live one whose owner has been silent for more than
+    /// [`STREAM_TIMEOUT_MS`] reads as `terminated_unexpectedly` (Ant Media's rule).
+    #[must_use]
+    pub const fn status_at(&self, now_ms: i64) -> BroadcastStatus {
+        self.status.at(self.update_time, now_ms)
+    }
+}
+
+impl BroadcastStatus {
+    /// This state as seen at `now_ms`, when it was last written at `update_time_ms`; see
+    /// [`Broadcast::status_at`].
+    #[must_use]
+    pub const fn at(self, update_time_ms: i64, now_ms: i64) -> Self {
+        let silent = now_ms.saturating_sub(update_time_ms) > STREAM_TIMEOUT_MS;
+        if silent && self.is_live() {
+            Self::TerminatedUnexpectedly
+        } else {
+            self
+        }
+    }
+
+    /// True while a publisher is there: preparing or broadcasting.
+    #[must_use]
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Preparing | Self::Broadcasting)
+    }
 }
 
 /// One writer a stream: which node, which epoch, and where its timeline starts.
@@ -121,4 +181,20 @@ pub struct NodeRecord {
     pub db_query_average_time_ms: u32,
     /// Weir's version.
     pub version: String,
+}
+
+impl NodeRecord {
+    /// Whether the node counts as alive at `now_ms`: its last heartbeat is at most
+    /// [`NODE_TIMEOUT_MS`] old.
+    #[must_use]
+    pub const fn alive_at(&self, now_ms: i64) -> bool {
+        now_ms.saturating_sub(self.last_update_time) <= NODE_TIMEOUT_MS
+    }
+}
+
+fn known_publish_type<'de, D: Deserializer<'de>>(from: D) -> Result<Option<PublishType>, D::Error> {
+    Ok(match Option::<String>::deserialize(from)?.as_deref() {
+        Some("RTMP") => Some(PublishType::Rtmp),
+        _ => None,
+    })
 }

@@ -1,1 +1,28 @@
-//! stub
+//! The load balancer: nginx's configuration, run on Pingora.
+//!
+//! Why Pingora under our own accept loop: Pingora parses and proxies HTTP, but listeners that
+//! come and go at a reload, a deadline on slow request headers, and plain TCP are ours to have.
+//! Why nginx's words everywhere: whoever runs this had nginx before.
+//!
+//! The way of a connection: [`Bound::run`] accepts it, counts it against
+//! [`LbOptions::connections_max`], and hands it to the HTTP server loop (Pingora's proxy with our
+//! routing, balancing and retries) or to the TCP one. Upstream peers are chosen by the pure
+//! [`balance`], under one short lock, and are put out and in by failed requests and by active
+//! checks.
+//!
+//! Limits: connections, header size and time, body size, tries: each from the configuration or
+//! [`LbOptions`]. Failures: [`LbError`] at start; later ones are logged as nginx words them and
+//! answered with a status.
+
+pub mod balance;
+mod error;
+mod group;
+mod health;
+mod http;
+mod l4;
+mod listen;
+mod metrics;
+mod run;
+
+pub use error::LbError;
+pub use run::{Bound, Lb, LbOptions};

@@ -4,6 +4,8 @@
 //! bounded door to the stream's owner task. The session awaits the door, so a slow owner pushes
 //! back on the encoder's socket; the owner never waits for a reader.
 
+pub mod rtmp;
+
 use std::net::SocketAddr;
 
 use async_trait::async_trait;

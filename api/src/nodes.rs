@@ -1,0 +1,72 @@
+//! `/rest/v2/cluster/…`: the cluster's nodes. Ant Media serves them at the root only; the same under an
+//! application is an alias.
+
+use crate::broadcasts::LIST_SIZE_MAX;
+use crate::error::ApiError;
+use crate::extract::{Page, UrlPath};
+use crate::state::{Shared, bounded};
+use crate::wire::{ClusterNodeJson, SimpleStat};
+use axum::Json;
+use axum::extract::State;
+use std::sync::Arc;
+
+/// The most nodes that are counted.
+const NODES_COUNTED_MAX: usize = 4 * LIST_SIZE_MAX;
+
+type Nodes = Result<Json<Vec<ClusterNodeJson>>, ApiError>;
+
+/// `GET /rest/v2/cluster/nodes/{offset}/{size}`.
+pub(crate) async fn list(
+    State(shared): State<Arc<Shared>>,
+    UrlPath((offset, size)): UrlPath<(String, String)>,
+) -> Nodes {
+    shared.nodes(Page::parse(&offset, &size)?).await
+}
+
+/// `GET /rest/v2/cluster/nodes`: the first window.
+pub(crate) async fn first(State(shared): State<Arc<Shared>>) -> Nodes {
+    shared.nodes(Page::FIRST).await
+}
+
+/// `GET /{app}/rest/v2/cluster/nodes/{offset}/{size}`.
+pub(crate) async fn list_in_app(
+    State(shared): State<Arc<Shared>>,
+    UrlPath((app, offset, size)): UrlPath<(String, String, String)>,
+) -> Nodes {
+    shared.app(&app)?;
+    shared.nodes(Page::parse(&offset, &size)?).await
+}
+
+/// `GET /{app}/rest/v2/cluster/nodes`: the first window.
+pub(crate) async fn first_in_app(
+    State(shared): State<Arc<Shared>>,
+    UrlPath(app): UrlPath<String>,
+) -> Nodes {
+    shared.app(&app)?;
+    shared.nodes(Page::FIRST).await
+}
+
+/// `GET /rest/v2/cluster/node-count`.
+pub(crate) async fn count(State(shared): State<Arc<Shared>>) -> Result<Json<SimpleStat>, ApiError> {
+    let mut number = 0;
+    while number < NODES_COUNTED_MAX {
+        let page = bounded(shared.given.store.nodes(number, LIST_SIZE_MAX)).await?;
+        number += page.len();
+        if page.len() < LIST_SIZE_MAX {
+            break;
+        }
+    }
+    Ok(Json(SimpleStat::of(number)))
+}
+
+impl Shared {
+    async fn nodes(&self, page: Page) -> Nodes {
+        if page.size == 0 {
+            return Ok(Json(Vec::new()));
+        }
+        let records = bounded(self.given.store.nodes(page.offset, page.size)).await?;
+        let now_ms = self.now_ms();
+        let view = |record| ClusterNodeJson::new(record, now_ms);
+        Ok(Json(records.into_iter().map(view).collect()))
+    }
+}

@@ -1,0 +1,69 @@
+//! The JSON that goes out, with Ant Media's names and spellings.
+
+mod broadcast;
+mod cluster_node;
+
+pub(crate) use broadcast::{BroadcastJson, status_name};
+pub(crate) use cluster_node::{ClusterNodeJson, NodeInfoJson};
+
+use crate::state::NodeInfo;
+use serde::Serialize;
+
+/// Ant Media's `Result`: how a command went, or why a request was not answered.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ResultJson {
+    success: bool,
+    message: Option<String>,
+    data_id: Option<String>,
+    error_id: i32,
+}
+
+impl ResultJson {
+    pub(crate) fn failed(message: String) -> Self {
+        Self {
+            success: false,
+            message: Some(message),
+            data_id: None,
+            error_id: 0,
+        }
+    }
+}
+
+/// Ant Media's `SimpleStat`: one number.
+#[derive(Debug, Serialize)]
+pub(crate) struct SimpleStat {
+    number: usize,
+}
+
+impl SimpleStat {
+    pub(crate) fn of(number: usize) -> Self {
+        Self { number }
+    }
+}
+
+/// The answer of the liveness probe.
+#[derive(Debug, Serialize)]
+pub(crate) struct LivenessJson {
+    pub(crate) host: String,
+    pub(crate) status: &'static str,
+}
+
+/// Ant Media's `Version`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VersionJson {
+    version_name: String,
+    version_type: &'static str,
+    build_number: String,
+}
+
+impl VersionJson {
+    pub(crate) fn new(node: &NodeInfo) -> Self {
+        Self {
+            version_name: node.version.clone(),
+            version_type: "Weir",
+            build_number: node.version.clone(),
+        }
+    }
+}

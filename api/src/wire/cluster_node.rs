@@ -1,0 +1,73 @@
+//! Nodes as Ant Media's `ClusterNode`, with a few keys of ours that its panels pass over.
+
+use crate::state::NodeInfo;
+use serde::Serialize;
+use weir_cluster::{AppName, NodeRecord, NodeRole};
+
+/// A node of the cluster.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ClusterNodeJson {
+    id: String,
+    ip: String,
+    last_update_time: i64,
+    memory: String,
+    cpu: String,
+    #[serde(rename = "dbQueryAveargeTimeMs")]
+    db_query_average_time_ms: u32,
+    note: Option<String>,
+    status: &'static str,
+    role: NodeRole,
+    version: String,
+}
+
+impl ClusterNodeJson {
+    /// The record as seen at `now_ms`.
+    pub(crate) fn new(record: NodeRecord, now_ms: i64) -> Self {
+        Self {
+            status: if record.alive_at(now_ms) {
+                "alive"
+            } else {
+                "dead"
+            },
+            id: record.id,
+            ip: record.ip,
+            last_update_time: record.last_update_time,
+            memory: record.memory,
+            cpu: record.cpu,
+            db_query_average_time_ms: record.db_query_average_time_ms,
+            note: None,
+            role: record.role,
+            version: record.version,
+        }
+    }
+}
+
+/// The answering node, for the pages.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct NodeInfoJson {
+    id: String,
+    role: NodeRole,
+    version: String,
+    host: String,
+    apps: Vec<String>,
+    rtmp_host: Option<String>,
+    rtmp_port: u16,
+    now_ms: i64,
+}
+
+impl NodeInfoJson {
+    pub(crate) fn new(node: &NodeInfo, apps: &[AppName], now_ms: i64) -> Self {
+        Self {
+            id: node.id.clone(),
+            role: node.role,
+            version: node.version.clone(),
+            host: node.host.clone(),
+            apps: apps.iter().map(ToString::to_string).collect(),
+            rtmp_host: node.rtmp.host.clone(),
+            rtmp_port: node.rtmp.port,
+            now_ms,
+        }
+    }
+}

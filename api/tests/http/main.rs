@@ -1,0 +1,9 @@
+//! The router asked over HTTP's types, on a real store in a file.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod broadcasts;
+mod nodes;
+mod pages;
+mod rest;
+mod support;

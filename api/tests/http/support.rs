@@ -1,0 +1,275 @@
+//! A node's API on a store of its own, and a store that does not answer.
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, Bytes};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use std::sync::Arc;
+use tower::ServiceExt as _;
+use weir_api::{ApiMetrics, ApiState, Asset, Assets, NodeInfo, PublicRtmp};
+use weir_cluster::embedded::EmbeddedStore;
+use weir_cluster::{
+    AppName, Broadcast, BroadcastStatus, Claim, EpochEnd, ManualClock, NodeRecord, NodeRole,
+    Ownership, PublishType, Store, StoreError, StreamKey,
+};
+
+/// The time at which every test begins, ms since the Unix epoch.
+pub(crate) const START_MS: i64 = 1_800_000_000_000;
+
+/// A node's API.
+pub(crate) struct Api {
+    pub(crate) router: Router,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) store: Arc<dyn Store>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Api {
+    /// On a fresh embedded store.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(START_MS));
+        let path = folder.path().join("store.redb");
+        let store = EmbeddedStore::open(&path, clock.clone()).unwrap();
+        Self::build(Arc::new(store), clock, Some(folder))
+    }
+
+    /// On any store.
+    pub(crate) fn on(store: Arc<dyn Store>) -> Self {
+        Self::build(store, Arc::new(ManualClock::at(START_MS)), None)
+    }
+
+    fn build(
+        store: Arc<dyn Store>,
+        clock: Arc<ManualClock>,
+        folder: Option<tempfile::TempDir>,
+    ) -> Self {
+        let registry = prometheus::Registry::new();
+        let state = ApiState {
+            store: Arc::clone(&store),
+            clock: clock.clone(),
+            metrics: ApiMetrics::register(&registry).unwrap(),
+            registry,
+            apps: ["LiveApp", "live"]
+                .map(|a| AppName::parse(a).unwrap())
+                .into(),
+            node: NodeInfo {
+                id: "node-1".to_owned(),
+                ip: "10.0.0.7".to_owned(),
+                role: NodeRole::Edge,
+                version: "0.1.0".to_owned(),
+                host: "edge1.example".to_owned(),
+                rtmp: PublicRtmp {
+                    host: Some("live.example".to_owned()),
+                    port: 1935,
+                },
+            },
+            assets: Arc::new(Pages),
+        };
+        Self {
+            router: weir_api::router(state),
+            clock,
+            store,
+            _folder: folder,
+        }
+    }
+
+    /// Asks for `path`.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path, &[]).await
+    }
+
+    /// Asks with a method and headers.
+    pub(crate) async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Answer(Response::from_parts(parts, bytes))
+    }
+
+    /// Publishes `id` in LiveApp as RTMP would; the record outlives it when `kept`.
+    pub(crate) async fn publish(&self, id: &str, kept: bool) -> Ownership {
+        let key = StreamKey::parse("LiveApp", id).unwrap();
+        let claim = Claim {
+            broadcast: Broadcast {
+                status: BroadcastStatus::Broadcasting,
+                publish_type: Some(PublishType::Rtmp),
+                zombi: !kept,
+                start_time: START_MS,
+                update_time: START_MS,
+                width: 1920,
+                height: 1080,
+                bitrate: 4_000_000,
+                speed_milli: 1_002,
+                ..Broadcast::new(&key.id, START_MS)
+            },
+            key,
+            node_id: "origin-1".to_owned(),
+            origin_adress: "10.0.0.9:5082".to_owned(),
+            now_ms: START_MS,
+            segment_duration_ms: 2_000,
+        };
+        self.store.claim(claim).await.unwrap()
+    }
+
+    /// Ends it.
+    pub(crate) async fn unpublish(&self, id: &str, owner: &Ownership) {
+        let key = StreamKey::parse("LiveApp", id).unwrap();
+        let end = EpochEnd::beginning(START_MS);
+        self.store.release(&key, owner.epoch, end).await.unwrap();
+    }
+}
+
+/// An answer, read to its end.
+pub(crate) struct Answer(Response<Bytes>);
+
+impl Answer {
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        let value = self.0.headers().get(name);
+        value.map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(self.0.body()).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        assert_eq!(self.header("content-type"), "application/json");
+        serde_json::from_slice(self.0.body()).unwrap()
+    }
+
+    /// The message of a `Result` that tells of a failure.
+    pub(crate) fn failure(&self) -> String {
+        let json = self.json();
+        assert_eq!(json["success"], false, "{json}");
+        assert!(json["dataId"].is_null() && json["errorId"] == 0, "{json}");
+        json["message"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A heartbeat of node `id` at `at_ms`.
+pub(crate) fn heartbeat(id: &str, at_ms: i64) -> NodeRecord {
+    NodeRecord {
+        id: id.to_owned(),
+        ip: "10.0.0.7".to_owned(),
+        role: NodeRole::Edge,
+        last_update_time: at_ms,
+        memory: "812/16000".to_owned(),
+        cpu: "7".to_owned(),
+        db_query_average_time_ms: 3,
+        version: "0.1.0".to_owned(),
+    }
+}
+
+/// Three files.
+#[derive(Debug)]
+struct Pages;
+
+impl Assets for Pages {
+    fn get(&self, path: &str) -> Option<Asset> {
+        let (bytes, gzip, content_type, etag, immutable) = match path {
+            "index.html" => (
+                "<html>list</html>",
+                None,
+                "text/html; charset=utf-8",
+                "\"i\"",
+                false,
+            ),
+            "play.html" => (
+                "<html>player</html>",
+                None,
+                "text/html; charset=utf-8",
+                "\"p\"",
+                false,
+            ),
+            "assets/play-AAAABBBB.js" => (
+                "play()",
+                Some("zipped"),
+                "text/javascript; charset=utf-8",
+                "\"j\"",
+                true,
+            ),
+            _ => return None,
+        };
+        Some(Asset {
+            bytes: Bytes::from_static(bytes.as_bytes()),
+            gzip: gzip.map(|zipped| Bytes::from_static(zipped.as_bytes())),
+            content_type,
+            etag: etag.to_owned(),
+            immutable,
+        })
+    }
+}
+
+/// A store that is away.
+#[derive(Debug)]
+pub(crate) enum Away {
+    /// It says so.
+    Refuses,
+    /// It says nothing.
+    Silent,
+}
+
+impl Away {
+    async fn answer<T>(&self) -> Result<T, StoreError> {
+        match self {
+            Self::Refuses => Err(StoreError::Unavailable {
+                operation: "test",
+                reason: "connection refused".to_owned(),
+            }),
+            Self::Silent => std::future::pending().await,
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Away {
+    async fn broadcast(&self, _: &StreamKey) -> Result<Option<Broadcast>, StoreError> {
+        self.answer().await
+    }
+    async fn broadcasts(
+        &self,
+        _: &AppName,
+        _: usize,
+        _: usize,
+    ) -> Result<Vec<Broadcast>, StoreError> {
+        self.answer().await
+    }
+    async fn claim(&self, _: Claim) -> Result<Ownership, StoreError> {
+        self.answer().await
+    }
+    async fn update(
+        &self,
+        _: &StreamKey,
+        _: u64,
+        _: Broadcast,
+        _: EpochEnd,
+    ) -> Result<(), StoreError> {
+        self.answer().await
+    }
+    async fn release(&self, _: &StreamKey, _: u64, _: EpochEnd) -> Result<(), StoreError> {
+        self.answer().await
+    }
+    async fn release_all_of(&self, _: &str, _: i64) -> Result<usize, StoreError> {
+        self.answer().await
+    }
+    async fn heartbeat(&self, _: NodeRecord) -> Result<(), StoreError> {
+        self.answer().await
+    }
+    async fn nodes(&self, _: usize, _: usize) -> Result<Vec<NodeRecord>, StoreError> {
+        self.answer().await
+    }
+    async fn delete_node(&self, _: &str) -> Result<bool, StoreError> {
+        self.answer().await
+    }
+}

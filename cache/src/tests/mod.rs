@@ -1,0 +1,5 @@
+//! The engine against real HTTP origins on loopback sockets.
+
+mod engine;
+mod origin;
+mod transport;

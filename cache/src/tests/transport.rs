@@ -1,0 +1,134 @@
+//! The HTTP transport: kept connections, unix sockets, silence, bad addresses.
+
+use super::origin::{Origin, raw_origin};
+use crate::{Fetch, FetchError, FetchRequest, FetchResponse, HttpFetch, HttpFetchOptions};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
+
+fn request(origin: &str) -> FetchRequest {
+    FetchRequest {
+        origin: origin.to_owned(),
+        target: "/a".to_owned(),
+        headers: http::HeaderMap::new(),
+    }
+}
+
+fn impatient() -> HttpFetch {
+    HttpFetch::new(HttpFetchOptions {
+        head_timeout_ms: 50,
+        body_idle_timeout_ms: 50,
+        response_bytes_max: 16,
+        ..HttpFetchOptions::default()
+    })
+}
+
+async fn drain(mut response: FetchResponse) -> Result<Vec<u8>, FetchError> {
+    let mut all = Vec::new();
+    while let Some(piece) = response.body.next().await {
+        all.extend_from_slice(&piece?);
+    }
+    Ok(all)
+}
+
+/// Serves `per_connection` requests on each connection, then closes it without a word.
+async fn closing_origin(per_connection: usize) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            counted.fetch_add(1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                for _ in 0..per_connection {
+                    if stream.read(&mut buffer).await.unwrap_or(0) == 0 {
+                        return;
+                    }
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+                    stream.write_all(answer).await.unwrap();
+                }
+                // Reads one more request and answers it by closing.
+                let _ = stream.read(&mut buffer).await;
+            });
+        }
+    });
+    (address, connections)
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_and_one_that_died_is_replaced_once() {
+    let (address, connections) = closing_origin(2).await;
+    let fetch = HttpFetch::new(HttpFetchOptions::default());
+    for (n, expected) in [(0, 1), (1, 1), (2, 2), (3, 2), (4, 3)] {
+        let body = drain(fetch.fetch(request(&address)).await.unwrap())
+            .await
+            .unwrap();
+        assert_eq!(body, b"ok");
+        assert_eq!(connections.load(Ordering::SeqCst), expected, "request {n}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_fresh_connection_that_dies_is_not_tried_again() {
+    let (address, connections) = closing_origin(0).await;
+    let fetch = HttpFetch::new(HttpFetchOptions::default());
+    let error = fetch.fetch(request(&address)).await.unwrap_err();
+    assert!(matches!(error, FetchError::HeadBroken { .. }) && error.retryable());
+    assert_eq!(connections.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn unix_sockets_are_reached_by_path() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("origin.sock");
+    let listener = UnixListener::bind(&path).unwrap();
+    let router = axum::Router::new().route("/a", axum::routing::get(|| async { "over unix" }));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let fetch = HttpFetch::new(HttpFetchOptions::default());
+    let origin = format!("unix:{}", path.display());
+    let response = fetch.fetch(request(&origin)).await.unwrap();
+    assert_eq!(response.content_length, Some(9));
+    assert_eq!(drain(response).await.unwrap(), b"over unix");
+}
+
+#[tokio::test]
+async fn silence_before_and_inside_the_answer_has_an_end() {
+    let origin = Origin::start().await;
+    let silent = origin.steer("/a", Some(10));
+    let response = impatient().fetch(request(&origin.address)).await.unwrap();
+    let error = drain(response).await.unwrap_err();
+    assert!(matches!(error, FetchError::BodyTimeout { .. }), "{error}");
+    drop(silent);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let error = impatient().fetch(request(&address)).await.unwrap_err();
+    assert!(matches!(error, FetchError::HeadTimeout { .. }), "{error}");
+    assert_eq!(error.status(), http::StatusCode::GATEWAY_TIMEOUT);
+}
+
+#[tokio::test]
+async fn nobody_there_nonsense_and_too_much_are_told_apart() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let refused = impatient().fetch(request(&closed)).await.unwrap_err();
+    assert!(matches!(refused, FetchError::Connect { .. }) && refused.retryable());
+    for bad in ["", "nowhere", "host:", ":80", "host:99999"] {
+        let error = impatient().fetch(request(bad)).await.unwrap_err();
+        assert!(
+            matches!(error, FetchError::Address { .. }),
+            "{bad:?}: {error}"
+        );
+    }
+    let garbage = raw_origin(vec![b"220 smtp ready\r\n\r\n"]).await;
+    let error = impatient().fetch(request(&garbage)).await.unwrap_err();
+    assert!(matches!(error, FetchError::HeadBroken { .. }), "{error}");
+    let large = raw_origin(vec![b"HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n"]).await;
+    let error = impatient().fetch(request(&large)).await.unwrap_err();
+    assert_eq!(error, FetchError::TooLarge { limit_bytes: 16 });
+}

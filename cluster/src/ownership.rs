@@ -1,0 +1,221 @@
+//! The rules of ownership: who may take a stream, and where its next epoch starts.
+//!
+//! Pure: records and a time in, a record or a refusal out. Each store wraps these in its own
+//! transaction, so that all stores judge alike.
+//!
+//! A stream has one [`Timeline`]: the newest epoch and where it stands. It outlives the stream's
+//! record by [`TIMELINE_KEPT_MS`], so that a stream published again soon runs on instead of
+//! starting over under its viewers. After that it may be forgotten: a first epoch is the wall
+//! clock in ms, so an epoch never repeats, provided that the clock was not set back by more than
+//! that.
+//!
+//! Limits: the numbers skipped after a crash assume that the former owner's media ran no faster
+//! than real time by more than [`CRASH_SEQUENCE_MARGIN`] segments since its last checkpoint. The
+//! URL of a segment carries the epoch, so that even beyond that limit no URL means two things.
+
+use crate::store::{Claim, EpochEnd, StoreError};
+use crate::types::{NODE_TIMEOUT_MS, Ownership};
+use serde::{Deserialize, Serialize};
+
+/// Segments left out after a crash, beyond those the time since the last checkpoint has room for:
+/// for what was cut late, cut short, or checkpointed but lost.
+pub const CRASH_SEQUENCE_MARGIN: u64 = 16;
+/// How long a stream's timeline is remembered after its last epoch ended, ms.
+pub const TIMELINE_KEPT_MS: i64 = 24 * 3_600 * 1_000;
+/// The shortest segment reckoned with after a crash, ms: bounds how far numbers jump.
+pub const SEGMENT_DURATION_MS_MIN: u32 = 100;
+
+/// How a stream's newest epoch stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tenure {
+    /// Its owner publishes.
+    Held,
+    /// Its owner ended it and said where.
+    Released,
+    /// Its owner went away without a word; where it ended is not known.
+    Lost,
+}
+
+/// A stream's newest epoch: whose it is, where it started, where it was last seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Timeline {
+    /// Node, epoch and start.
+    pub ownership: Ownership,
+    /// How it stands.
+    pub tenure: Tenure,
+    /// Where the epoch had got to when its owner last wrote.
+    pub checkpoint: EpochEnd,
+    /// The owner's nominal segment duration, ms.
+    pub segment_duration_ms: u32,
+    /// When it was released or found lost, ms since the Unix epoch; 0 while held.
+    pub ended_ms: i64,
+}
+
+impl Timeline {
+    /// The newest sign of life the owner itself left here, ms since the Unix epoch.
+    #[must_use]
+    pub fn last_sign_ms(&self) -> i64 {
+        self.checkpoint
+            .wall_clock_ms
+            .max(self.ownership.wall_clock_ms)
+    }
+
+    /// Whether a node other than the owner must keep its hands off: the owner holds the stream
+    /// and either its heartbeat or its last checkpoint is recent.
+    #[must_use]
+    pub fn guarded_at(&self, now_ms: i64, heartbeat_ms: Option<i64>) -> bool {
+        let sign_ms = heartbeat_ms.map_or(self.last_sign_ms(), |at| at.max(self.last_sign_ms()));
+        self.tenure == Tenure::Held && now_ms.saturating_sub(sign_ms) <= NODE_TIMEOUT_MS
+    }
+
+    /// Whether it may be forgotten at `now_ms`.
+    #[must_use]
+    pub fn forgettable_at(&self, now_ms: i64) -> bool {
+        self.tenure != Tenure::Held && now_ms.saturating_sub(self.ended_ms) > TIMELINE_KEPT_MS
+    }
+
+    /// Whether it is held by a node that has left no sign of life for so long that nobody waits
+    /// for it any more.
+    #[must_use]
+    pub fn abandoned_at(&self, now_ms: i64, heartbeat_ms: Option<i64>) -> bool {
+        let sign_ms = heartbeat_ms.map_or(self.last_sign_ms(), |at| at.max(self.last_sign_ms()));
+        self.tenure == Tenure::Held && now_ms.saturating_sub(sign_ms) > TIMELINE_KEPT_MS
+    }
+
+    /// The timeline after its owner's checkpoint.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`] or [`StoreError::NotHeld`].
+    pub fn checkpointed(&self, epoch: u64, at: EpochEnd) -> Result<Self, StoreError> {
+        self.check_epoch(epoch)?;
+        if self.tenure != Tenure::Held {
+            return Err(StoreError::NotHeld { epoch });
+        }
+        Ok(Self {
+            checkpoint: later(self.checkpoint, at),
+            ..self.clone()
+        })
+    }
+
+    /// The timeline after its owner ended it, `None` when it had done so before. An owner taken
+    /// for lost may still say where it ended: it knows better.
+    ///
+    /// # Errors
+    /// [`StoreError::Fenced`].
+    pub fn released(&self, epoch: u64, end: EpochEnd) -> Result<Option<Self>, StoreError> {
+        self.check_epoch(epoch)?;
+        if self.tenure == Tenure::Released {
+            return Ok(None);
+        }
+        let checkpoint = later(self.checkpoint, end);
+        Ok(Some(Self {
+            tenure: Tenure::Released,
+            ended_ms: checkpoint.wall_clock_ms,
+            checkpoint,
+            ..self.clone()
+        }))
+    }
+
+    /// The timeline after its owner was found gone at `now_ms`.
+    #[must_use]
+    pub fn lost(&self, now_ms: i64) -> Self {
+        Self {
+            tenure: Tenure::Lost,
+            ended_ms: now_ms,
+            ..self.clone()
+        }
+    }
+
+    fn check_epoch(&self, epoch: u64) -> Result<(), StoreError> {
+        let newest = self.ownership.epoch;
+        if epoch == newest {
+            Ok(())
+        } else {
+            Err(StoreError::Fenced { epoch, newest })
+        }
+    }
+}
+
+/// The timeline that `claim` begins after `previous`. `heartbeat_ms` is the former owner's last
+/// heartbeat, `store_now_ms` the store's clock, which alone judges who is alive.
+///
+/// # Errors
+/// [`StoreError::Owned`] while another living node holds the stream.
+pub fn take(
+    previous: Option<&Timeline>,
+    claim: &Claim,
+    heartbeat_ms: Option<i64>,
+    store_now_ms: i64,
+) -> Result<Timeline, StoreError> {
+    let same_node = previous.is_some_and(|p| p.ownership.node_id == claim.node_id);
+    if let Some(p) = previous
+        && !same_node
+        && p.guarded_at(store_now_ms, heartbeat_ms)
+    {
+        return Err(StoreError::Owned {
+            node_id: p.ownership.node_id.clone(),
+            epoch: p.ownership.epoch,
+        });
+    }
+    let clock_epoch = u64::try_from(claim.now_ms).unwrap_or(0).max(1);
+    let epoch = previous.map_or(clock_epoch, |p| {
+        clock_epoch.max(p.ownership.epoch.saturating_add(1))
+    });
+    let start = previous.map_or(EpochEnd::beginning(claim.now_ms), |p| {
+        let known = p.tenure == Tenure::Released || (p.tenure == Tenure::Held && same_node);
+        if known {
+            p.checkpoint
+        } else {
+            beyond(p, claim)
+        }
+    });
+    Ok(Timeline {
+        ownership: Ownership {
+            node_id: claim.node_id.clone(),
+            epoch,
+            first_sequence_number: start.next_sequence_number,
+            media_time_ms: start.media_time_ms,
+            wall_clock_ms: claim.now_ms,
+        },
+        tenure: Tenure::Held,
+        checkpoint: EpochEnd {
+            wall_clock_ms: claim.now_ms,
+            ..start
+        },
+        segment_duration_ms: claim.segment_duration_ms,
+        ended_ms: 0,
+    })
+}
+
+/// A place on the timeline that a crashed owner cannot have reached.
+fn beyond(crashed: &Timeline, claim: &Claim) -> EpochEnd {
+    let seen = crashed.checkpoint;
+    let elapsed_ms = claim.now_ms.saturating_sub(seen.wall_clock_ms).max(0);
+    let segment_ms = crashed
+        .segment_duration_ms
+        .min(claim.segment_duration_ms)
+        .max(SEGMENT_DURATION_MS_MIN);
+    let cut_since = elapsed_ms.unsigned_abs().div_ceil(u64::from(segment_ms));
+    EpochEnd {
+        next_sequence_number: seen
+            .next_sequence_number
+            .saturating_add(cut_since)
+            .saturating_add(CRASH_SEQUENCE_MARGIN),
+        media_time_ms: seen.media_time_ms.saturating_add(elapsed_ms),
+        wall_clock_ms: claim.now_ms,
+    }
+}
+
+/// Neither coordinate ever goes back, whatever order reports come in.
+fn later(a: EpochEnd, b: EpochEnd) -> EpochEnd {
+    EpochEnd {
+        next_sequence_number: a.next_sequence_number.max(b.next_sequence_number),
+        media_time_ms: a.media_time_ms.max(b.media_time_ms),
+        wall_clock_ms: a.wall_clock_ms.max(b.wall_clock_ms),
+    }
+}
+
+#[cfg(test)]
+mod tests;

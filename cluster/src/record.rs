@@ -1,0 +1,132 @@
+//! Stored documents, and what each call of the store does to a stream's document.
+//!
+//! A document is a known type and, beside it, the fields this version does not know: another
+//! version, or Ant Media, wrote them, and they are written back as they were.
+//! Pure; shared by the stores.
+
+use crate::store::Claim;
+use crate::types::{Broadcast, BroadcastStatus, Ownership};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// A record and the fields beside it that this version does not know.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document<T> {
+    /// The part with a meaning here.
+    #[serde(flatten)]
+    pub known: T,
+    /// The rest, kept.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl<T> Document<T> {
+    /// A document with nothing unknown in it.
+    pub(crate) fn of(known: T) -> Self {
+        Self {
+            known,
+            extra: Map::new(),
+        }
+    }
+}
+
+/// What a stream's record is after `claim` was granted as `ownership`.
+#[must_use]
+pub fn claimed(
+    existing: Option<&Document<Broadcast>>,
+    claim: &Claim,
+    ownership: &Ownership,
+) -> Document<Broadcast> {
+    let mut document = merged(existing, &claim.broadcast, claim);
+    let record = &mut document.known;
+    record.stream_id = claim.key.id.as_str().to_owned();
+    record.origin_adress = Some(claim.origin_adress.clone());
+    record.owner = Some(ownership.clone());
+    record.update_time = record.update_time.max(claim.now_ms);
+    if !record.status.is_live() {
+        record.status = BroadcastStatus::Preparing;
+    }
+    if record.start_time == 0 {
+        record.start_time = claim.now_ms;
+    }
+    if record.date == 0 {
+        record.date = claim.now_ms;
+    }
+    document
+}
+
+/// What a stream's record is after its owner's report of `at_ms`. A record somebody deleted while
+/// the stream is live comes back.
+#[must_use]
+pub fn updated(
+    existing: Option<&Document<Broadcast>>,
+    report: &Broadcast,
+    ownership: &Ownership,
+    at_ms: i64,
+) -> Document<Broadcast> {
+    let mut document = merged_report(existing, report);
+    document.known.owner = Some(ownership.clone());
+    document.known.update_time = document.known.update_time.max(at_ms);
+    document
+}
+
+/// What is left of a stream's record after its epoch ended: nothing when publishing had made it.
+#[must_use]
+pub fn ended(existing: &Document<Broadcast>, at_ms: i64) -> Option<Document<Broadcast>> {
+    if existing.known.zombi {
+        return None;
+    }
+    let mut document = existing.clone();
+    document.known.status = BroadcastStatus::Finished;
+    document.known.owner = None;
+    document.known.update_time = document.known.update_time.max(at_ms);
+    Some(document)
+}
+
+fn merged(
+    existing: Option<&Document<Broadcast>>,
+    report: &Broadcast,
+    claim: &Claim,
+) -> Document<Broadcast> {
+    let mut document = merged_report(existing, report);
+    if existing.is_some() {
+        // A new publish starts its figures anew; the old ones are history.
+        document.known.start_time = report.start_time;
+        document.known.update_time = claim.now_ms;
+    }
+    document
+}
+
+/// The owner's fields from `report`, the record's own from `existing`.
+fn merged_report(
+    existing: Option<&Document<Broadcast>>,
+    report: &Broadcast,
+) -> Document<Broadcast> {
+    let Some(existing) = existing else {
+        return Document::of(report.clone());
+    };
+    let was = &existing.known;
+    let known = Broadcast {
+        stream_id: was.stream_id.clone(),
+        name: was.name.clone().or_else(|| report.name.clone()),
+        zombi: was.zombi,
+        date: was.date,
+        publish_type: report.publish_type.or(was.publish_type),
+        origin_adress: newer(report.origin_adress.as_ref(), was.origin_adress.as_ref()),
+        remote_ip: newer(report.remote_ip.as_ref(), was.remote_ip.as_ref()),
+        user_agent: newer(report.user_agent.as_ref(), was.user_agent.as_ref()),
+        update_time: report.update_time.max(was.update_time),
+        ..report.clone()
+    };
+    Document {
+        known,
+        extra: existing.extra.clone(),
+    }
+}
+
+fn newer(report: Option<&String>, was: Option<&String>) -> Option<String> {
+    report.or(was).cloned()
+}
+
+#[cfg(test)]
+mod tests;

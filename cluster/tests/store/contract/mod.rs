@@ -1,0 +1,108 @@
+//! What every store must do, whatever it keeps its records in.
+//!
+//! Each function is one clause and runs on an empty store. [`contract_tests!`] makes a test of
+//! every clause for one implementation.
+
+mod nodes_and_races;
+mod ownership;
+
+pub(crate) use nodes_and_races::*;
+pub(crate) use ownership::*;
+
+use std::any::Any;
+use std::sync::Arc;
+use weir_cluster::{
+    Broadcast, BroadcastStatus, Claim, EpochEnd, ManualClock, NodeRecord, NodeRole, Store,
+    StreamKey,
+};
+
+pub(crate) const START_MS: i64 = 1_700_000_000_000;
+
+/// An empty store, the clock it judges by, and whatever must live as long as it.
+pub(crate) struct Fixture {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: ManualClock,
+    pub(crate) _keep: Box<dyn Any + Send>,
+}
+
+macro_rules! contract_tests {
+    ($fixture:path: $($clause:ident),+ $(,)?) => {
+        $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        async fn $clause() {
+            if let Some(fixture) = $fixture().await {
+                crate::contract::$clause(&fixture).await;
+            }
+        })+
+    };
+    ($fixture:path) => {
+        crate::contract::contract_tests!($fixture:
+            unknown_streams_and_nodes_are_none,
+            a_claim_makes_a_record_and_an_epoch,
+            a_living_owner_keeps_its_stream,
+            a_dead_owners_stream_is_taken_beyond_its_numbers,
+            the_same_node_takes_its_stream_again,
+            a_released_stream_runs_on_where_it_ended,
+            a_zombi_ends_with_its_stream,
+            reports_change_figures_only,
+            an_old_epoch_is_fenced,
+            a_released_epoch_holds_nothing,
+            a_starting_node_frees_what_it_left_behind,
+            nodes_are_listed_and_forgotten,
+            streams_are_listed_by_application_in_order,
+            of_fifty_nodes_one_wins,
+            of_two_nodes_with_fifty_tasks_one_wins,
+            epochs_and_numbers_never_repeat,
+            changes_are_told,
+        );
+    };
+}
+pub(crate) use contract_tests;
+
+pub(crate) fn key(id: &str) -> StreamKey {
+    StreamKey::parse("LiveApp", id).unwrap()
+}
+
+pub(crate) fn claim(id: &str, node: &str, now_ms: i64) -> Claim {
+    Claim {
+        key: key(id),
+        node_id: node.to_owned(),
+        origin_adress: format!("{node}:5082"),
+        now_ms,
+        segment_duration_ms: 2_000,
+        broadcast: Broadcast {
+            status: BroadcastStatus::Broadcasting,
+            zombi: true,
+            ..Broadcast::default()
+        },
+    }
+}
+
+pub(crate) fn made_by_rest(mut claim: Claim) -> Claim {
+    claim.broadcast.zombi = false;
+    claim
+}
+
+pub(crate) const fn end(next_sequence_number: u64, wall_clock_ms: i64) -> EpochEnd {
+    EpochEnd {
+        next_sequence_number,
+        media_time_ms: wall_clock_ms - START_MS,
+        wall_clock_ms,
+    }
+}
+
+pub(crate) fn node(id: &str, last_update_time: i64) -> NodeRecord {
+    NodeRecord {
+        id: id.to_owned(),
+        ip: "127.0.0.1".to_owned(),
+        role: NodeRole::Origin,
+        last_update_time,
+        memory: "512/2048".to_owned(),
+        cpu: "7".to_owned(),
+        db_query_average_time_ms: 1,
+        version: "0.1.0".to_owned(),
+    }
+}
+
+pub(crate) async fn record(store: &dyn Store, id: &str) -> Broadcast {
+    store.broadcast(&key(id)).await.unwrap().unwrap()
+}

@@ -1,0 +1,15 @@
+//! The store from outside: one contract for every implementation, and what disks and crashes do
+//! to the embedded one.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is a test"
+)]
+
+mod contract;
+mod crash;
+mod disk;
+mod embedded;

@@ -1,0 +1,75 @@
+//! nginx.conf: raw text to a checked [`Config`] that the load balancer runs.
+//!
+//! Why our own: the file is the product's front door. People edit it with sed, certbot and
+//! configuration management, so it must be read as nginx reads it and refused in nginx's words.
+//!
+//! The way through: [`token`] (bytes to statements) → [`parse`] (statements to a tree, `include`
+//! expanded, each directive checked against [`table`] as it is read) → `lower` (tree to
+//! [`model`], with inheritance and defaults). Nothing is ignored: a directive is honoured, or
+//! accepted without effect and listed by [`Config::noops`], or refused with file and line.
+//!
+//! Units: times in milliseconds, sizes in bytes. Limits: [`parse::Limits`]. Failures: [`Error`],
+//! always the administrator's to mend, printed as `[emerg] … in FILE:LINE`.
+
+pub mod addr;
+mod error;
+mod known;
+mod lower;
+pub mod model;
+pub mod parse;
+mod shipped;
+pub mod table;
+pub mod template;
+pub mod token;
+mod value;
+
+use std::path::Path;
+
+pub use addr::{Addr, Resolve, SystemResolver};
+pub use error::{Error, Kind, Pos};
+pub use model::Config;
+pub use shipped::default_config_text;
+
+/// Name given to text that did not come from a file, in errors.
+pub const INLINE_NAME: &str = "<built-in lb.conf>";
+
+/// How names are resolved and which deviations are allowed while loading.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Accept `listen` on port 0 (the system picks one). nginx refuses it; tests need it.
+    pub allow_port_zero: bool,
+    /// Bounds on what is read.
+    pub limits: parse::Limits,
+}
+
+/// Reads `path` and everything it includes, and returns the checked configuration.
+///
+/// # Errors
+/// The first fault found, in nginx's words, with the file and line it stands in.
+pub fn load(path: &Path, options: &LoadOptions) -> Result<Config, Error> {
+    let tree = parse::parse_file(path, &options.limits, &table::check)?;
+    lower::lower(&tree, options, &SystemResolver)
+}
+
+/// Like [`load`] for text at hand; a relative `include` is looked for under `prefix`.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(
+    text: &str,
+    name: &str,
+    prefix: &Path,
+    options: &LoadOptions,
+) -> Result<Config, Error> {
+    let tree = parse::parse_text(
+        text.as_bytes(),
+        name,
+        prefix,
+        &options.limits,
+        &table::check,
+    )?;
+    lower::lower(&tree, options, &SystemResolver)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,114 @@
+//! The `http` block: maps first, then upstreams, then servers, so that order in the file does
+//! not matter for references between them.
+
+use super::super::addr;
+use super::super::error::{Error, Kind};
+use super::super::model::{Http, Server, Upstream};
+use super::super::parse::Directive;
+use super::scope::{Inherited, Scope};
+use super::{Lowering, location, map, upstream};
+
+/// What locations refer to.
+pub(super) struct Refs {
+    pub(super) maps: Vec<String>,
+    pub(super) upstreams: Vec<Upstream>,
+}
+
+impl Refs {
+    pub(super) fn map_names(&self) -> Vec<&str> {
+        self.maps.iter().map(String::as_str).collect()
+    }
+}
+
+pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Http, Error> {
+    let mut http = Http::default();
+    for child in block.children().iter().filter(|child| child.name == "map") {
+        http.maps.push(map::map(child, &http.maps)?);
+    }
+    let mut refs = Refs {
+        maps: http.maps.iter().map(|map| map.name.clone()).collect(),
+        upstreams: upstream::all(block, lowering, Some(80))?,
+    };
+    let scope = Scope::read(block, &refs, lowering)?;
+    let outer = Inherited::default().with(scope);
+    for child in block
+        .children()
+        .iter()
+        .filter(|child| child.name == "server")
+    {
+        http.servers
+            .push(server(child, &outer, &mut refs, lowering)?);
+    }
+    http.upstreams = refs.upstreams;
+    Ok(http)
+}
+
+fn server(
+    block: &Directive,
+    outer: &Inherited,
+    refs: &mut Refs,
+    lowering: &mut Lowering<'_>,
+) -> Result<Server, Error> {
+    let inherited = outer.with(Scope::read(block, refs, lowering)?);
+    let mut server = Server {
+        listens: Vec::new(),
+        names: Vec::new(),
+        locations: Vec::new(),
+        ret: None,
+        client_header_timeout_ms: inherited.client_header_timeout_ms(),
+        header_bytes_max: inherited.header_bytes_max(),
+        common: inherited.common(),
+        pos: block.pos.clone(),
+    };
+    for child in block.children() {
+        match child.name.as_str() {
+            "listen" => server
+                .listens
+                .extend(super::listen::listen(child, lowering, Some(80))?),
+            "server_name" => {
+                for token in &child.args {
+                    server.names.push(server_name(child, &token.text)?);
+                }
+            }
+            "return" if server.ret.is_none() => {
+                server.ret = Some(location::return_(child, refs)?);
+            }
+            "location" => {
+                let location = location::location(child, &inherited, refs, lowering)?;
+                let same = server.locations.iter().any(|other| {
+                    other.path == location.path
+                        && (other.matching == super::super::model::Match::Exact)
+                            == (location.matching == super::super::model::Match::Exact)
+                });
+                if same {
+                    let message = format!("duplicate location \"{}\"", location.path);
+                    return Err(child.fault(Kind::Value, message));
+                }
+                server.locations.push(location);
+            }
+            _ => {}
+        }
+    }
+    if server.listens.is_empty() {
+        let all = addr::Addr::Inet((std::net::Ipv4Addr::UNSPECIFIED, 80).into());
+        server.listens.push(super::listen::plain(all, block));
+    }
+    Ok(server)
+}
+
+/// A server's name, lower case; a wildcard only as a whole first or last label.
+fn server_name(directive: &Directive, text: &str) -> Result<String, Error> {
+    if text.starts_with('~') {
+        let message = "regular expressions in \"server_name\" are not supported by weir yet";
+        return Err(directive.fault(Kind::Unsupported, message));
+    }
+    let bad = match text.as_bytes() {
+        [b'*', b'.', _, ..] | [b'.', _, ..] => text.ends_with(".*"),
+        [b'*' | b'.', ..] => true,
+        _ => text.ends_with('*') && !text.ends_with(".*"),
+    };
+    if bad {
+        return Err(directive.fault(Kind::Value, format!("server name \"{text}\" is invalid")));
+    }
+    Ok(text.to_ascii_lowercase())
+}

@@ -1,0 +1,211 @@
+//! `upstream` blocks, their `server`s, the groups that a bare address makes, and `health_check`.
+
+use super::super::addr;
+use super::super::error::{Error, Kind};
+use super::super::model::{HealthCheck, Method, Upstream, UpstreamServer};
+use super::super::parse::Directive;
+use super::super::value;
+use super::location::addr_fault;
+use super::{Lowering, Once, invalid_parameter, time_ms};
+
+/// Idle connections kept to an upstream unless it says otherwise (nginx's since 1.29.7).
+const KEEPALIVE_DEFAULT: u32 = 32;
+
+/// Greatest weight, so that sums over a group stay far inside the arithmetic.
+const WEIGHT_MAX: u32 = 1_000_000;
+
+/// Every `upstream` of a block.
+pub(super) fn all(
+    block: &Directive,
+    lowering: &mut Lowering<'_>,
+    default_port: Option<u16>,
+) -> Result<Vec<Upstream>, Error> {
+    let mut out: Vec<Upstream> = Vec::new();
+    for child in block
+        .children()
+        .iter()
+        .filter(|child| child.name == "upstream")
+    {
+        let found = upstream(child, lowering, default_port)?;
+        if out.iter().any(|other| other.name == found.name) {
+            let message = format!("duplicate upstream \"{}\"", found.name);
+            return Err(child.fault(Kind::Value, message));
+        }
+        out.push(found);
+    }
+    Ok(out)
+}
+
+/// The place of the upstream that a `proxy_pass` names; a bare address makes one.
+pub(super) fn find_or_make(
+    directive: &Directive,
+    host: &str,
+    default_port: Option<u16>,
+    upstreams: &mut Vec<Upstream>,
+    lowering: &Lowering<'_>,
+) -> Result<usize, Error> {
+    if let Some(index) = upstreams.iter().position(|upstream| upstream.name == host) {
+        return Ok(index);
+    }
+    let addrs = addr::upstream(host, default_port, lowering.resolver)
+        .map_err(|fault| addr_fault(directive, fault, host, "upstream"))?;
+    upstreams.push(Upstream {
+        name: host.to_owned(),
+        servers: vec![server_defaults(host, addrs)],
+        method: Method::RoundRobin,
+        keepalive: KEEPALIVE_DEFAULT,
+        keepalive_timeout_ms: 60_000,
+        health_check: None,
+        pos: directive.pos.clone(),
+    });
+    Ok(upstreams.len() - 1)
+}
+
+fn upstream(
+    block: &Directive,
+    lowering: &Lowering<'_>,
+    default_port: Option<u16>,
+) -> Result<Upstream, Error> {
+    let mut upstream = Upstream {
+        name: block.arg(0).unwrap_or_default().to_owned(),
+        servers: Vec::new(),
+        method: Method::RoundRobin,
+        keepalive: KEEPALIVE_DEFAULT,
+        keepalive_timeout_ms: 60_000,
+        health_check: None,
+        pos: block.pos.clone(),
+    };
+    let mut once = Once::default();
+    for child in block.children() {
+        match child.name.as_str() {
+            "server" => upstream
+                .servers
+                .push(server(child, lowering, default_port)?),
+            "least_conn" => upstream.method = Method::LeastConn,
+            "keepalive" => {
+                once.first(child)?;
+                if let Some(other) = child.arg(1).filter(|text| *text != "local") {
+                    return Err(invalid_parameter(child, other));
+                }
+                let text = child.arg(0).unwrap_or_default();
+                upstream.keepalive = value::number(text).ok_or_else(|| {
+                    let message = format!("invalid value \"{text}\" in \"keepalive\" directive");
+                    child.fault(Kind::Value, message)
+                })?;
+            }
+            "keepalive_timeout" => {
+                once.first(child)?;
+                upstream.keepalive_timeout_ms = time_ms(child, 0)?;
+            }
+            _ => {}
+        }
+    }
+    if upstream.servers.is_empty() {
+        return Err(block.fault(Kind::Value, "no servers are inside upstream"));
+    }
+    if upstream.servers.iter().all(|server| server.backup) {
+        let message = format!("no servers in upstream \"{}\"", upstream.name);
+        return Err(block.fault(Kind::Value, message));
+    }
+    Ok(upstream)
+}
+
+fn server_defaults(name: &str, addrs: Vec<addr::Addr>) -> UpstreamServer {
+    UpstreamServer {
+        name: name.to_owned(),
+        addrs,
+        weight: 1,
+        max_fails: 1,
+        fail_timeout_ms: 10_000,
+        max_conns: 0,
+        backup: false,
+        down: false,
+    }
+}
+
+fn server(
+    directive: &Directive,
+    lowering: &Lowering<'_>,
+    default_port: Option<u16>,
+) -> Result<UpstreamServer, Error> {
+    let text = directive.arg(0).unwrap_or_default();
+    let mut server = server_defaults(text, Vec::new());
+    for token in directive.args.iter().skip(1) {
+        server_parameter(directive, &token.text, &mut server)?;
+    }
+    server.addrs = addr::upstream(text, default_port, lowering.resolver)
+        .map_err(|fault| addr_fault(directive, fault, text, "upstream"))?;
+    Ok(server)
+}
+
+fn server_parameter(
+    directive: &Directive,
+    text: &str,
+    server: &mut UpstreamServer,
+) -> Result<(), Error> {
+    let bad = || invalid_parameter(directive, text);
+    match text.split_once('=') {
+        None if text == "backup" => server.backup = true,
+        None if text == "down" => server.down = true,
+        None if matches!(text, "resolve" | "drain") => return Err(later(directive, text)),
+        Some(("weight", n)) => {
+            let weight = value::number(n).filter(|n| (1..=WEIGHT_MAX).contains(n));
+            server.weight = weight.ok_or_else(bad)?;
+        }
+        Some(("max_fails", n)) => server.max_fails = value::number(n).ok_or_else(bad)?,
+        Some(("max_conns", n)) => server.max_conns = value::number(n).ok_or_else(bad)?,
+        Some(("fail_timeout", time)) => {
+            server.fail_timeout_ms = value::time_ms(time).ok_or_else(bad)?;
+        }
+        Some((name @ ("slow_start" | "route" | "service"), _)) => {
+            return Err(later(directive, name));
+        }
+        _ => return Err(bad()),
+    }
+    Ok(())
+}
+
+/// nginx Plus' `health_check [interval=] [fails=] [passes=] [uri=] [port=]`.
+pub(super) fn health_check(directive: &Directive, http: bool) -> Result<HealthCheck, Error> {
+    let mut check = HealthCheck {
+        interval_ms: 5000,
+        fails: 1,
+        passes: 1,
+        port: None,
+        uri: http.then(|| "/".to_owned()),
+        timeout_ms: 5000,
+    };
+    for token in &directive.args {
+        let text = token.text.as_str();
+        let bad = || invalid_parameter(directive, text);
+        let Some((name, given)) = text.split_once('=') else {
+            let known = matches!(text, "mandatory" | "persistent" | "udp");
+            return Err(if known { later(directive, text) } else { bad() });
+        };
+        match name {
+            "interval" => {
+                let time = value::time_ms(given).filter(|ms| *ms > 0);
+                check.interval_ms = time.ok_or_else(bad)?;
+            }
+            "fails" => check.fails = value::number(given).filter(|n| *n > 0).ok_or_else(bad)?,
+            "passes" => check.passes = value::number(given).filter(|n| *n > 0).ok_or_else(bad)?,
+            "port" => {
+                check.port = Some(value::number(given).filter(|n| *n > 0).ok_or_else(bad)?);
+            }
+            "uri" if http => {
+                let plain = given.starts_with('/') && given.bytes().all(|b| b.is_ascii_graphic());
+                check.uri = Some(plain.then(|| given.to_owned()).ok_or_else(bad)?);
+            }
+            "jitter" | "match" | "type" | "keepalive_time" => return Err(later(directive, name)),
+            _ => return Err(bad()),
+        }
+    }
+    check.timeout_ms = check.interval_ms.min(check.timeout_ms);
+    Ok(check)
+}
+
+fn later(directive: &Directive, what: &str) -> Error {
+    let name = &directive.name;
+    let message = format!("the \"{what}\" parameter of \"{name}\" is not supported by weir yet");
+    directive.fault(Kind::Unsupported, message)
+}

@@ -1,0 +1,220 @@
+//! Proofs of the keys whose values are numbers and words; see `keys`.
+
+use super::keys::{Proof, show};
+
+pub(super) const NUMBERS: &[Proof] = &[
+    Proof {
+        key: "shutdown.timeout",
+        field: |c| show(c.shutdown_timeout_ms),
+        default: "10000",
+        right: &[("0", "0"), ("0.25", "250"), ("600", "600000")],
+        wrong: &["600.001", "-1", "10s"],
+    },
+    Proof {
+        key: "server.cpu_limit",
+        field: |c| show(c.cpu_limit_percent),
+        default: "75",
+        right: &[("1", "1"), ("100", "100")],
+        wrong: &["0", "101", "75%"],
+    },
+    Proof {
+        key: "http.port",
+        field: |c| show(c.http.port),
+        default: "5080",
+        right: &[("0", "0"), ("65535", "65535")],
+        wrong: &["65536", "-1", "+80", "http"],
+    },
+    Proof {
+        key: "http.max.connections",
+        field: |c| show(c.http.max_connections),
+        default: "10000",
+        right: &[("1", "1"), ("1000000", "1000000")],
+        wrong: &["0", "1000001", "10k", "18446744073709551616"],
+    },
+    Proof {
+        key: "rtmp.port",
+        field: |c| show(c.rtmp.port),
+        default: "1935",
+        right: &[("1936", "1936")],
+        wrong: &["65536"],
+    },
+    Proof {
+        key: "publish.grace",
+        field: |c| show(c.publish_grace_ms),
+        default: "10000",
+        right: &[("0", "0"), ("3600", "3600000")],
+        wrong: &["3601", "ten"],
+    },
+    Proof {
+        key: "rtmp.max.connections",
+        field: |c| show(c.rtmp.max_connections),
+        default: "1000",
+        right: &[("1", "1"), ("100000", "100000")],
+        wrong: &["0", "100001"],
+    },
+    Proof {
+        key: "rtmp.max_handshake_time",
+        field: |c| show(c.rtmp.max_handshake_ms),
+        default: "5000",
+        right: &[("100", "100"), ("600000", "600000")],
+        wrong: &["99", "600001", "5.0", "5s"],
+    },
+    Proof {
+        key: "rtmp.max_inactivity",
+        field: |c| show(c.rtmp.max_inactivity_ms),
+        default: "10000",
+        right: &[("1000", "1000"), ("3600000", "3600000")],
+        wrong: &["999", "3600001"],
+    },
+    Proof {
+        key: "rtmp.max_packet_size",
+        field: |c| show(c.rtmp.max_packet_bytes),
+        default: "4194304",
+        right: &[("64k", "65536"), ("65536", "65536"), ("64M", "67108864")],
+        wrong: &["65535", "65m", "1t", "k", "1.5m"],
+    },
+    Proof {
+        key: "hls.time",
+        field: |c| show((c.hls_time_ms, c.app("LiveApp").hls_time_ms)),
+        default: "(2000, 2000)",
+        right: &[
+            ("0.5", "(500, 500)"),
+            ("4", "(4000, 4000)"),
+            ("30", "(30000, 30000)"),
+        ],
+        wrong: &[
+            "0.499", "30.001", "2s", "2000ms", "1e1", "NaN", ".5", "2.", "2.0001", "2,5",
+        ],
+    },
+    Proof {
+        key: "hls.list.size",
+        field: |c| show((c.hls_list_size, c.app("live").hls_list_size)),
+        default: "(15, 15)",
+        right: &[("3", "(3, 3)"), ("1000", "(1000, 1000)")],
+        wrong: &["2", "1001", "0", "5.0"],
+    },
+    Proof {
+        key: "hls.ended.linger",
+        field: |c| show(c.hls_ended_linger_ms),
+        default: "60000",
+        right: &[("0", "0"), ("86400", "86400000")],
+        wrong: &["86401"],
+    },
+    Proof {
+        key: "cache.ttl",
+        field: |c| show(c.cache.playlist_ttl_ms),
+        default: "None",
+        right: &[
+            ("0", "Some(0)"),
+            ("0.5", "Some(500)"),
+            ("60", "Some(60000)"),
+        ],
+        wrong: &["61", "1m"],
+    },
+    Proof {
+        key: "cache.max.bytes",
+        field: |c| show(c.cache.max_bytes),
+        default: "536870912",
+        right: &[
+            ("1m", "1048576"),
+            ("2g", "2147483648"),
+            ("2G", "2147483648"),
+            ("1024g", "1099511627776"),
+        ],
+        wrong: &[
+            "1048575",
+            "1025g",
+            "512 m",
+            "512mb",
+            "18446744073709551615g",
+        ],
+    },
+    Proof {
+        key: "encoder.thread.count",
+        field: |c| show(c.encoder.thread_count),
+        default: "0",
+        right: &[("256", "256")],
+        wrong: &["257", "auto"],
+    },
+];
+
+pub(super) const WORDS: &[Proof] = &[
+    Proof {
+        key: "server.mode",
+        field: |c| show((c.server_mode, c.server_mode.roles().to_string())),
+        default: "(Standalone, \"lb,edge,origin\")",
+        right: &[
+            ("cluster", "(Cluster, \"lb,edge,origin\")"),
+            (
+                "all",
+                "(Roles(Roles { lb: true, edge: true, origin: true }), \"lb,edge,origin\")",
+            ),
+            (
+                "origin, edge",
+                "(Roles(Roles { lb: false, edge: true, origin: true }), \"edge,origin\")",
+            ),
+        ],
+        wrong: &["both", "edge,", "Edge", "origin edge"],
+    },
+    Proof {
+        key: "cluster.enabled",
+        field: |c| show(c.cluster.enabled),
+        default: "false",
+        right: &[("true", "true")],
+        wrong: &["TRUE", "yes", "1"],
+    },
+    Proof {
+        key: "db.type",
+        field: |c| show(c.db.kind),
+        default: "Embedded",
+        right: &[("mapdb", "Embedded"), ("embedded", "Embedded")],
+        wrong: &["redisdb", "mongo", "MongoDB"],
+    },
+    Proof {
+        key: "rtmp.proxy_protocol",
+        field: |c| show(c.rtmp.proxy_protocol),
+        default: "None",
+        right: &[("true", "Some(true)"), ("false", "Some(false)")],
+        wrong: &["v2", "on"],
+    },
+    Proof {
+        key: "cache.enabled",
+        field: |c| show(c.cache.enabled),
+        default: "true",
+        right: &[("false", "false")],
+        wrong: &["off", "0"],
+    },
+    Proof {
+        key: "metadata.cache.enabled",
+        field: |c| show(c.cache.metadata_enabled),
+        default: "true",
+        right: &[("false", "false")],
+        wrong: &["off"],
+    },
+    Proof {
+        key: "encoder.gpu.enabled",
+        field: |c| show(c.encoder.gpu_enabled),
+        default: "false",
+        right: &[("true", "true")],
+        wrong: &["cuda"],
+    },
+    Proof {
+        key: "log.level",
+        field: |c| c.log.level.as_str().to_owned(),
+        default: "info",
+        right: &[
+            ("DEBUG", "debug"),
+            ("ALL", "trace"),
+            ("off", "off"),
+            ("warn", "warn"),
+        ],
+        wrong: &["verbose", "info,debug"],
+    },
+    Proof {
+        key: "log.format",
+        field: |c| show(c.log.format),
+        default: "Text",
+        right: &[("json", "Json")],
+        wrong: &["xml"],
+    },
+];

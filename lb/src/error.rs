@@ -1,0 +1,29 @@
+//! What can go wrong before the first connection: all of it the administrator's to mend.
+
+use weir_conf::nginx::Pos;
+
+/// Why the load balancer does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LbError {
+    /// An address cannot be listened on: taken, not ours, or no right to it.
+    #[error("[emerg] bind() to {addr} failed ({source}) in {at}")]
+    Bind {
+        /// The address as nginx writes it.
+        addr: String,
+        /// Where its `listen` stands.
+        at: Pos,
+        /// The system's reason; its kind tells "in use" from "permission denied".
+        source: std::io::Error,
+    },
+    /// A metric of this name is already there: two balancers on one registry.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// An upstream address that the system's socket type does not take.
+    #[error("[emerg] invalid upstream address \"{addr}\" in {at}")]
+    Upstream {
+        /// The address as written.
+        addr: String,
+        /// Where its upstream stands.
+        at: Pos,
+    },
+}

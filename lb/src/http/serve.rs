@@ -1,0 +1,255 @@
+//! A connection's life: request after request through Pingora's proxy.
+//!
+//! Pingora's own loop does the same but for two things: here a header has a deadline from its
+//! first byte to its last (nginx's `client_header_timeout`), and each request knows its
+//! connection. Cancel safety: a connection is only dropped while it reads a header, or when the
+//! balancer is told to end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use pingora::apps::HttpServerApp as _;
+use pingora::protocols::Stream;
+use pingora::protocols::http::ServerSession;
+use pingora::proxy::{HttpProxy, http_proxy};
+use pingora::server::ShutdownWatch;
+use pingora::server::configuration::ServerConf;
+use weir_conf::nginx::Addr;
+use weir_conf::nginx::model::{Common, Http, Listen, Server};
+
+use super::conn::{Conn, Deadline, Downstream};
+use super::proxy::Gateway;
+use super::route::Hosts;
+use super::site::Site;
+use crate::error::LbError;
+use crate::group::Group;
+use crate::listen::Accepted;
+use crate::metrics::{ListenerMetrics, Metrics};
+
+/// The HTTP side of the balancer.
+pub(crate) struct Front {
+    proxy: Arc<HttpProxy<Gateway>>,
+    site: Arc<Site>,
+    serial: AtomicU64,
+}
+
+/// One address to bind, and the servers behind it.
+#[derive(Debug, Clone)]
+pub(crate) struct Endpoint {
+    pub(crate) listen: Listen,
+    /// By the address the client came to: a socket on every interface serves the servers of
+    /// single interfaces too. The first holds for every other address.
+    hosts: Vec<(Addr, Arc<Hosts>)>,
+}
+
+impl Front {
+    pub(crate) fn new(http: &Http, metrics: &Metrics) -> Result<Self, LbError> {
+        let site = Arc::new(Site::new(http, metrics)?);
+        let conf = ServerConf {
+            // One pool: Pingora multiplies by the threads.
+            threads: 1,
+            upstream_keepalive_pool_size: site.keepalive().max(1),
+            // Ours decide long before; see `failure`.
+            max_retries: site.peers_max().saturating_add(8),
+            ..ServerConf::default()
+        };
+        let gateway = Gateway {
+            site: Arc::clone(&site),
+            fallback: fallback(),
+        };
+        let proxy = Arc::new(http_proxy(&Arc::new(conf), gateway));
+        Ok(Self {
+            proxy,
+            site,
+            serial: AtomicU64::new(1),
+        })
+    }
+
+    pub(crate) fn groups(&self) -> &[Arc<Group>] {
+        &self.site.groups
+    }
+
+    /// Ends the connections that wait for a next request.
+    pub(crate) async fn close_idle(&self) {
+        self.proxy.http_cleanup().await;
+    }
+
+    /// Serves a connection to its end.
+    pub(crate) async fn serve(
+        &self,
+        accepted: Accepted,
+        endpoint: &Endpoint,
+        metrics: ListenerMetrics,
+        shutdown: ShutdownWatch,
+    ) {
+        let hosts = endpoint.hosts_for(accepted.local);
+        let server = self
+            .site
+            .servers
+            .get(hosts.default_server())
+            .map(|server| &server.model);
+        let Some(server) = server else { return };
+        let header_timeout = Duration::from_millis(server.client_header_timeout_ms);
+        let conn = Arc::new(Conn::new(
+            self.serial.fetch_add(1, Ordering::Relaxed),
+            accepted.remote,
+            accepted.local,
+            hosts,
+            server.header_bytes_max,
+            metrics,
+        ));
+        let stream: Stream = Box::new(Downstream::new(accepted.io, Arc::clone(&conn)));
+        let mut session = self.session(stream, &conn);
+        // Pingora counts the requests after the first.
+        let reuses = server.common.keepalive_requests.saturating_sub(1);
+        session.set_keepalive_reuses_remaining(Some(reuses));
+        session.set_keepalive(Some(
+            server.common.keepalive_timeout_ms.div_ceil(1000).max(1),
+        ));
+        let _permit = accepted.permit;
+        loop {
+            let Some(next) = self.one(session, &conn, header_timeout, &shutdown).await else {
+                return;
+            };
+            let (stream, settings) = next.consume();
+            session = ServerSession::new_http1(stream);
+            if let Some(settings) = settings {
+                settings.apply_to_session(&mut session);
+            }
+            self.introduce(&mut session, &conn);
+        }
+    }
+
+    /// One request, cut off if its header takes too long.
+    async fn one(
+        &self,
+        session: ServerSession,
+        conn: &Conn,
+        header_timeout: Duration,
+        shutdown: &ShutdownWatch,
+    ) -> Option<pingora::apps::ReusedHttpStream> {
+        let mut request = self.proxy.process_new_http(session, shutdown);
+        loop {
+            match conn.deadline(header_timeout) {
+                Deadline::Passed => {
+                    tracing::info!(client = %conn.remote_text, "client timed out");
+                    return None;
+                }
+                Deadline::At(end) => {
+                    if let Ok(next) = tokio::time::timeout_at(end, &mut request).await {
+                        return next;
+                    }
+                }
+            }
+        }
+    }
+
+    fn session(&self, stream: Stream, conn: &Arc<Conn>) -> ServerSession {
+        let mut session = ServerSession::new_http1(stream);
+        self.introduce(&mut session, conn);
+        session
+    }
+
+    fn introduce(&self, session: &mut ServerSession, conn: &Arc<Conn>) {
+        // Else bytes of a next request that come early would end this one.
+        session.set_pipelining_enabled(true);
+        session.set_connection_user_context(Some(Box::new(Arc::clone(conn))));
+    }
+}
+
+impl Endpoint {
+    /// The addresses to bind. One that a wildcard of its port covers is served by that socket.
+    pub(crate) fn plan(http: &Http) -> Vec<Self> {
+        let mut order: Vec<(Listen, Vec<(usize, bool)>)> = Vec::new();
+        let mut places: HashMap<Addr, usize> = HashMap::new();
+        for (index, server) in http.servers.iter().enumerate() {
+            for listen in &server.listens {
+                let user = (index, listen.default_server);
+                match places
+                    .get(&listen.addr)
+                    .filter(|_| !is_port_zero(&listen.addr))
+                {
+                    Some(place) => {
+                        if let Some((_, users)) = order.get_mut(*place) {
+                            users.push(user);
+                        }
+                    }
+                    None => {
+                        places.insert(listen.addr.clone(), order.len());
+                        order.push((listen.clone(), vec![user]));
+                    }
+                }
+            }
+        }
+        let named = |users: &[(usize, bool)]| {
+            let server = |index: usize| http.servers.get(index).map(|s: &Server| (index, s));
+            let all = users.iter().filter_map(|(index, default)| {
+                server(*index).map(|(index, server)| (index, server, *default))
+            });
+            Arc::new(Hosts::new(all))
+        };
+        let (covered, bound): (Vec<_>, Vec<_>) = order
+            .iter()
+            .partition(|(listen, _)| order.iter().any(|(other, _)| covers(other, listen)));
+        bound
+            .into_iter()
+            .map(|(listen, users)| {
+                let mut hosts = vec![(listen.addr.clone(), named(users))];
+                for (inner, users) in &covered {
+                    if covers(listen, inner) {
+                        hosts.push((inner.addr.clone(), named(users)));
+                    }
+                }
+                Self {
+                    listen: listen.clone(),
+                    hosts,
+                }
+            })
+            .collect()
+    }
+
+    fn hosts_for(&self, local: Option<std::net::SocketAddr>) -> Arc<Hosts> {
+        let local = local.map(Addr::Inet);
+        let exact = self
+            .hosts
+            .iter()
+            .find(|(addr, _)| Some(addr) == local.as_ref());
+        // `plan` puts the socket's own first.
+        exact
+            .or_else(|| self.hosts.first())
+            .map(|(_, hosts)| Arc::clone(hosts))
+            .unwrap_or_default()
+    }
+}
+
+/// Whether a socket on `outer` gets the connections to `inner`.
+fn covers(outer: &Listen, inner: &Listen) -> bool {
+    let (Addr::Inet(wide), Addr::Inet(narrow)) = (&outer.addr, &inner.addr) else {
+        return false;
+    };
+    wide.ip().is_unspecified()
+        && !narrow.ip().is_unspecified()
+        && wide.port() == narrow.port()
+        && wide.port() != 0
+        && (wide.is_ipv4() == narrow.is_ipv4() || (wide.is_ipv6() && !outer.ipv6only))
+}
+
+fn is_port_zero(addr: &Addr) -> bool {
+    matches!(addr, Addr::Inet(addr) if addr.port() == 0)
+}
+
+/// nginx's defaults, for a request that no server was found for.
+fn fallback() -> Common {
+    Common {
+        client_max_body_bytes: 1 << 20,
+        client_body_timeout_ms: 60_000,
+        send_timeout_ms: 60_000,
+        keepalive_timeout_ms: 75_000,
+        keepalive_requests: 1000,
+        add_headers: Vec::new(),
+        default_type: "text/plain".to_owned(),
+        access_log: true,
+    }
+}

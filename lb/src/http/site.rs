@@ -1,0 +1,197 @@
+//! The `http` block made ready to run: peers as Pingora wants them, headers parsed, places to
+//! look names up in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::HeaderName;
+use pingora::upstreams::peer::HttpPeer;
+use weir_conf::nginx::Addr;
+use weir_conf::nginx::model::{self, Action, Http, Return};
+use weir_conf::nginx::template::Template;
+
+use super::route::Paths;
+use crate::error::LbError;
+use crate::group::Group;
+use crate::metrics::{Metrics, UpstreamMetrics};
+
+/// The whole `http` block.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) servers: Vec<Server>,
+    pub(crate) maps: Vec<model::Map>,
+    pub(crate) groups: Vec<Arc<Group>>,
+    /// Answers that no upstream gave.
+    pub(crate) own: UpstreamMetrics,
+}
+
+/// A server.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) model: model::Server,
+    pub(crate) paths: Paths,
+    pub(crate) locations: Vec<Location>,
+    pub(crate) add_headers: Vec<AddHeader>,
+}
+
+/// A location.
+#[derive(Debug)]
+pub(crate) struct Location {
+    pub(crate) path: String,
+    pub(crate) exact: bool,
+    pub(crate) common: model::Common,
+    pub(crate) add_headers: Vec<AddHeader>,
+    pub(crate) action: Do,
+}
+
+/// What a location does.
+#[derive(Debug)]
+pub(crate) enum Do {
+    Return(Return),
+    Proxy(Box<Proxy>),
+}
+
+/// A `proxy_pass`.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    pub(crate) model: model::Proxy,
+    pub(crate) group: Arc<Group>,
+    /// One for each peer of the group, timeouts set.
+    pub(crate) peers: Vec<HttpPeer>,
+    pub(crate) set_headers: Vec<(HeaderName, String, Template)>,
+    pub(crate) hide_headers: Vec<HeaderName>,
+}
+
+/// An `add_header`.
+#[derive(Debug)]
+pub(crate) struct AddHeader {
+    pub(crate) name: String,
+    pub(crate) value: Template,
+    pub(crate) always: bool,
+}
+
+impl Site {
+    pub(crate) fn new(http: &Http, metrics: &Metrics) -> Result<Self, LbError> {
+        let groups: Vec<_> = http
+            .upstreams
+            .iter()
+            .map(|upstream| Group::new(upstream, metrics))
+            .collect();
+        let mut servers = Vec::with_capacity(http.servers.len());
+        for model in &http.servers {
+            let locations = model.locations.iter().map(|it| location(it, http, &groups));
+            servers.push(Server {
+                paths: Paths::new(&model.locations),
+                locations: locations.collect::<Result<_, _>>()?,
+                add_headers: add_headers(&model.common),
+                model: model.clone(),
+            });
+        }
+        Ok(Self {
+            servers,
+            maps: http.maps.clone(),
+            groups,
+            own: metrics.upstream("-"),
+        })
+    }
+
+    /// Idle connections kept to all upstreams together.
+    pub(crate) fn keepalive(&self) -> usize {
+        let sum: u64 = self
+            .groups
+            .iter()
+            .map(|group| u64::from(group.keepalive))
+            .sum();
+        usize::try_from(sum).unwrap_or(usize::MAX)
+    }
+
+    /// Most peers any upstream has.
+    pub(crate) fn peers_max(&self) -> usize {
+        self.groups
+            .iter()
+            .map(|group| group.peers.len())
+            .max()
+            .unwrap_or(0)
+    }
+}
+
+fn location(
+    model: &model::Location,
+    http: &Http,
+    groups: &[Arc<Group>],
+) -> Result<Location, LbError> {
+    let action = match &model.action {
+        Action::Return(ret) => Do::Return(ret.clone()),
+        Action::Proxy(proxy) => Do::Proxy(Box::new(make_proxy(proxy, model, http, groups)?)),
+    };
+    Ok(Location {
+        path: model.path.clone(),
+        exact: model.matching == model::Match::Exact,
+        common: model.common.clone(),
+        add_headers: add_headers(&model.common),
+        action,
+    })
+}
+
+fn make_proxy(
+    model: &model::Proxy,
+    location: &model::Location,
+    http: &Http,
+    groups: &[Arc<Group>],
+) -> Result<Proxy, LbError> {
+    let bad = |addr: &str| LbError::Upstream {
+        addr: addr.to_owned(),
+        at: http
+            .upstreams
+            .get(model.upstream)
+            .map_or_else(|| location.pos.clone(), |upstream| upstream.pos.clone()),
+    };
+    let group = groups.get(model.upstream).ok_or_else(|| bad(&model.host))?;
+    let peers = group.peers.iter().map(|peer| {
+        let made = pingora_peer(&peer.addr, model, group);
+        made.ok_or_else(|| bad(&peer.name))
+    });
+    // Names were checked as tokens while loading, so none is lost here.
+    let named = |name: &str| HeaderName::from_bytes(name.as_bytes()).ok();
+    Ok(Proxy {
+        group: Arc::clone(group),
+        peers: peers.collect::<Result<_, _>>()?,
+        set_headers: model
+            .set_headers
+            .iter()
+            .filter_map(|(name, value)| Some((named(name)?, name.clone(), value.clone())))
+            .collect(),
+        hide_headers: model
+            .hide_headers
+            .iter()
+            .filter_map(|name| named(name))
+            .collect(),
+        model: model.clone(),
+    })
+}
+
+fn pingora_peer(addr: &Addr, proxy: &model::Proxy, group: &Group) -> Option<HttpPeer> {
+    let mut peer = match addr {
+        Addr::Inet(addr) => HttpPeer::new(*addr, false, String::new()),
+        Addr::Unix(path) => HttpPeer::new_uds(path.to_str()?, false, String::new()).ok()?,
+    };
+    let time = |ms: u64| Some(Duration::from_millis(ms));
+    peer.options.connection_timeout = time(proxy.connect_timeout_ms);
+    peer.options.total_connection_timeout = time(proxy.connect_timeout_ms);
+    peer.options.read_timeout = time(proxy.read_timeout_ms);
+    peer.options.write_timeout = time(proxy.send_timeout_ms);
+    peer.options.idle_timeout = time(group.keepalive_timeout_ms);
+    Some(peer)
+}
+
+fn add_headers(common: &model::Common) -> Vec<AddHeader> {
+    common
+        .add_headers
+        .iter()
+        .map(|header| AddHeader {
+            name: header.name.clone(),
+            value: header.value.clone(),
+            always: header.always,
+        })
+        .collect()
+}

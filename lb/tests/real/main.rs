@@ -1,0 +1,20 @@
+//! The balancer over real sockets: small upstreams that do what they are told, raw clients that
+//! send what they like. One file a subject.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail the test"
+)]
+
+mod bad_clients;
+mod bodies;
+mod ends;
+mod failover;
+mod health;
+mod http;
+mod tcp;
+mod tools;
+mod upgrade;
+mod upstreams;

@@ -1,0 +1,140 @@
+//! Media objects over HTTP, for edges.
+//!
+//! Every object is answered whole from RAM, from an immutable snapshot: no lock is held, no byte
+//! copied, no store asked. Ranges, CORS and compression are the edge's work. What does not exist
+//! (not yet, not any more, never) is one cheap 404. GET and HEAD only; others are 405.
+
+mod listen;
+mod path;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::routing::get;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Request, Response, StatusCode};
+use weir_media::TrackKind;
+
+pub use listen::{HttpLimits, HttpListener, Peer, serve_http};
+use path::{Object, ObjectPath};
+
+use crate::metrics::{ObjectCounters, ObjectMetrics};
+use crate::streams::Streams;
+use crate::window::Snapshot;
+
+const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
+const VIDEO_INIT_TYPE: HeaderValue = HeaderValue::from_static("video/mp4");
+const AUDIO_INIT_TYPE: HeaderValue = HeaderValue::from_static("audio/mp4");
+const SEGMENT_TYPE: HeaderValue = HeaderValue::from_static("video/iso.segment");
+const CHANGING: HeaderValue = HeaderValue::from_static("max-age=1");
+const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=3600, immutable");
+
+#[derive(Clone, Debug)]
+struct Objects {
+    streams: Arc<Streams>,
+    metrics: ObjectMetrics,
+}
+
+/// The routes under which objects are served; mergeable with others.
+pub(crate) fn router(streams: Arc<Streams>, metrics: ObjectMetrics) -> Router {
+    Router::new()
+        .route("/{app}/streams/{*object}", get(object))
+        .with_state(Objects { streams, metrics })
+}
+
+async fn object(State(objects): State<Objects>, request: Request<Body>) -> Response<Body> {
+    let path = request.uri().path();
+    let found = ObjectPath::parse(path).and_then(|path| {
+        let stream = objects.streams.get(&path.stream)?;
+        find(&stream.snapshot.load(), path.object).map(|body| (path.object, body))
+    });
+    let peer = request.extensions().get::<Peer>();
+    let Some((object, body)) = found else {
+        objects.metrics.missing.inc();
+        tracing::debug!(
+            target: "weir_origin::access",
+            peer = peer.map(tracing::field::display),
+            method = %request.method(), path, status = 404, bytes = 0,
+        );
+        return missing();
+    };
+    let counters = objects.metrics.of(object);
+    counters.objects.inc();
+    let bytes = body.len();
+    counters
+        .bytes
+        .inc_by(u64::try_from(bytes).unwrap_or(u64::MAX));
+    match object {
+        // A playlist a second and stream: too many for the default level.
+        Object::Multivariant | Object::Playlist(_) => tracing::debug!(
+            target: "weir_origin::access",
+            peer = peer.map(tracing::field::display),
+            method = %request.method(), path, status = 200, bytes,
+        ),
+        Object::Init { .. } | Object::Segment { .. } => tracing::info!(
+            target: "weir_origin::access",
+            peer = peer.map(tracing::field::display),
+            method = %request.method(), path, status = 200, bytes,
+        ),
+    }
+    respond(object, body)
+}
+
+/// `Bytes` are shared, not copied.
+fn find(snapshot: &Snapshot, object: Object) -> Option<Bytes> {
+    match object {
+        Object::Multivariant => snapshot.multivariant.clone(),
+        Object::Playlist(TrackKind::Video) => snapshot.video.clone(),
+        Object::Playlist(TrackKind::Audio) => snapshot.audio.clone(),
+        Object::Init {
+            track,
+            epoch,
+            index,
+        } => snapshot.init(track, epoch, index).cloned(),
+        Object::Segment {
+            track,
+            epoch,
+            sequence_number,
+        } => snapshot.segment(track, epoch, sequence_number).cloned(),
+    }
+}
+
+fn respond(object: Object, body: Bytes) -> Response<Body> {
+    let (content_type, cache_control) = match object {
+        Object::Multivariant | Object::Playlist(_) => (PLAYLIST_TYPE, CHANGING),
+        Object::Init {
+            track: TrackKind::Video,
+            ..
+        } => (VIDEO_INIT_TYPE, IMMUTABLE),
+        Object::Init {
+            track: TrackKind::Audio,
+            ..
+        } => (AUDIO_INIT_TYPE, IMMUTABLE),
+        Object::Segment { .. } => (SEGMENT_TYPE, IMMUTABLE),
+    };
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CACHE_CONTROL, cache_control);
+    response
+}
+
+fn missing() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NOT_FOUND;
+    response.headers_mut().insert(CACHE_CONTROL, CHANGING);
+    response
+}
+
+impl ObjectMetrics {
+    fn of(&self, object: Object) -> &ObjectCounters {
+        match object {
+            Object::Multivariant | Object::Playlist(_) => &self.playlist,
+            Object::Init { .. } => &self.init,
+            Object::Segment { .. } => &self.segment,
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! An origin on a real store, and a viewer that asks its router.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::link::WeakLink;
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use tempfile::TempDir;
+use tower::ServiceExt;
+use weir_cluster::embedded::EmbeddedStore;
+use weir_cluster::{AppName, Broadcast, ManualClock, PublishType, Store, StreamKey};
+use weir_origin::ingest::{Admission, PublishRefusal, PublishRequest, Publisher};
+use weir_origin::{Origin, OriginOptions};
+
+/// Long enough for any step here on a loaded machine.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// How often a condition is looked at.
+const GLANCE: Duration = Duration::from_millis(10);
+/// Where the tests' wall clock starts, ms since the Unix epoch.
+pub(crate) const START_MS: i64 = 1_790_000_000_000;
+
+pub(crate) struct House {
+    pub(crate) origin: Arc<Origin>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: ManualClock,
+    pub(crate) registry: prometheus::Registry,
+    pub(crate) router: Router,
+    folder: Arc<TempDir>,
+}
+
+impl House {
+    pub(crate) fn new(change: impl FnOnce(&mut OriginOptions)) -> Self {
+        crate::logs::record();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let clock = ManualClock::at(START_MS);
+        let path = folder.path().join("store.redb");
+        let store = EmbeddedStore::open(&path, Arc::new(clock.clone())).unwrap();
+        Self::with_store(Arc::new(store), folder, clock, "origin-1", change)
+    }
+
+    /// A house whose way to its store can be cut.
+    pub(crate) fn with_weak_link(change: impl FnOnce(&mut OriginOptions)) -> (Self, Arc<WeakLink>) {
+        let house = Self::new(|_| {});
+        let link = Arc::new(WeakLink::new(Arc::clone(&house.store)));
+        let store: Arc<dyn Store> = Arc::<WeakLink>::clone(&link);
+        let (folder, clock) = (house.folder, house.clock);
+        (
+            Self::with_store(store, folder, clock, "origin-1", change),
+            link,
+        )
+    }
+
+    /// Another node on the same store.
+    pub(crate) fn neighbour(&self, node_id: &str) -> Self {
+        let (folder, clock) = (Arc::clone(&self.folder), self.clock.clone());
+        Self::with_store(Arc::clone(&self.store), folder, clock, node_id, |_| {})
+    }
+
+    fn with_store(
+        store: Arc<dyn Store>,
+        folder: Arc<TempDir>,
+        clock: ManualClock,
+        node_id: &str,
+        change: impl FnOnce(&mut OriginOptions),
+    ) -> Self {
+        let app = AppName::parse("live").unwrap();
+        let mut options = OriginOptions::new(node_id, format!("{node_id}:5082"), [app]);
+        // Media comes in faster than real time here: everything stays listed.
+        for app in options.apps.values_mut() {
+            app.segment_duration_ms = 1_000;
+            app.playlist_segments = 50;
+        }
+        change(&mut options);
+        let registry = prometheus::Registry::new();
+        let shared = Arc::clone(&store);
+        let origin = Origin::new(options, shared, Arc::new(clock.clone()), &registry).unwrap();
+        let router = origin.router();
+        Self {
+            origin,
+            store,
+            clock,
+            registry,
+            router,
+            folder,
+        }
+    }
+
+    pub(crate) async fn publish(&self, stream: &str) -> Result<Publisher, PublishRefusal> {
+        self.publish_to("live", stream).await
+    }
+
+    pub(crate) async fn publish_to(
+        &self,
+        app: &str,
+        stream: &str,
+    ) -> Result<Publisher, PublishRefusal> {
+        let request = PublishRequest {
+            peer: "192.0.2.9:40000".parse().unwrap(),
+            app: app.into(),
+            stream: stream.into(),
+            query: String::new(),
+            publish_type: PublishType::Rtmp,
+            user_agent: Some("FMLE/3.0".into()),
+        };
+        self.origin.open(request).await
+    }
+
+    pub(crate) async fn record(&self, stream: &str) -> Option<Broadcast> {
+        let key = StreamKey::parse("live", stream).unwrap();
+        self.store.broadcast(&key).await.unwrap()
+    }
+
+    pub(crate) async fn ask(&self, method: &str, path: &str) -> Response<Body> {
+        let request = Request::builder().method(method).uri(path);
+        let request = request.body(Body::empty()).unwrap();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// An object's bytes, `None` for 404.
+    pub(crate) async fn get(&self, path: &str) -> Option<Bytes> {
+        let response = self.ask("GET", path).await;
+        let found = response.status().is_success();
+        assert!(found || response.status() == 404, "{path}: {response:?}");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        found.then_some(body)
+    }
+
+    pub(crate) async fn text(&self, path: &str) -> String {
+        let bytes = self.get(path).await.unwrap_or_default();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
+    /// Waits until the playlist at `path` passes `holds`, and returns it.
+    pub(crate) async fn playlist(&self, path: &str, holds: impl Fn(&str) -> bool) -> String {
+        let mut last = String::new();
+        let seen = tokio::time::timeout(DEADLINE, async {
+            loop {
+                last = self.text(path).await;
+                if holds(&last) {
+                    return;
+                }
+                tokio::time::sleep(GLANCE).await;
+            }
+        });
+        let seen = seen.await;
+        assert!(
+            seen.is_ok(),
+            "{path} never came to be as it should:\n{last}"
+        );
+        last
+    }
+
+    /// Fetches a media playlist's segments with their init segments and joins them.
+    pub(crate) async fn join(&self, path: &str, playlist: &str) -> Bytes {
+        let folder = path.rsplit_once('/').unwrap().0;
+        let (mut joined, mut map) = (Vec::new(), "");
+        for line in playlist.lines() {
+            if let Some(value) = line.strip_prefix("#EXT-X-MAP:URI=\"") {
+                let uri = value.split('"').next().unwrap();
+                if uri != map {
+                    joined.extend(self.get(&format!("{folder}/{uri}")).await.unwrap());
+                    map = uri;
+                }
+            } else if !line.is_empty() && !line.starts_with('#') {
+                joined.extend(self.get(&format!("{folder}/{line}")).await.unwrap());
+            }
+        }
+        Bytes::from(joined)
+    }
+
+    pub(crate) fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// A counter or gauge, by its line in the text format without the value.
+    pub(crate) fn metric(&self, line: &str) -> f64 {
+        let mut text = String::new();
+        let encoder = prometheus::TextEncoder::new();
+        encoder
+            .encode_utf8(&self.registry.gather(), &mut text)
+            .unwrap();
+        let value = text
+            .lines()
+            .find_map(|l| l.strip_prefix(line)?.strip_prefix(' '));
+        value.map_or(0.0, |value| value.parse().unwrap())
+    }
+}
+
+/// Waits for `holds`.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(GLANCE).await;
+        }
+    };
+    assert!(
+        tokio::time::timeout(DEADLINE, wait).await.is_ok(),
+        "never: {what}"
+    );
+}
+
+/// Decodes `file` whole; returns what FFmpeg complains of.
+pub(crate) fn decode(file: &PathBuf) -> String {
+    let mut ffmpeg = Command::new("ffmpeg");
+    ffmpeg
+        .args(["-v", "error", "-i"])
+        .arg(file)
+        .args(["-f", "null", "-"]);
+    let output = ffmpeg.stdin(Stdio::null()).output().unwrap();
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// What ffprobe reads of `file`, one value a line.
+pub(crate) fn probe(file: &PathBuf, entries: &str) -> Vec<String> {
+    let mut ffprobe = Command::new("ffprobe");
+    ffprobe
+        .args(["-v", "error", "-of", "csv=p=0", "-show_entries", entries])
+        .arg(file);
+    let output = ffprobe.stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| line.trim_end_matches(',').to_owned())
+        .collect()
+}

@@ -1,0 +1,164 @@
+//! One process: opens the store, starts the roles, waits for a signal, stops in order.
+//!
+//! Runtimes: the first (origin, API, store) is this thread's; lb and edge have one each, so that a
+//! flood at one door does not starve another; the heartbeat has a thread of its own.
+//!
+//! Stopping, all inside `shutdown.timeout` and each step beginning when the one before it did its
+//! part: no new connections at the lb and no new publishers; streams end (open segment cut,
+//! ENDLIST, ownership given back); viewers' requests under way are answered; the heartbeat ends.
+
+use crate::banner::{self, Line};
+use crate::roles::{self, Started};
+use crate::settings::Settings;
+use crate::signals::Signals;
+use anyhow::Context as _;
+use prometheus::Registry;
+use std::sync::Arc;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use weir_cluster::embedded::EmbeddedStore;
+use weir_cluster::node::{Heartbeat, HeartbeatOptions, NodeId};
+use weir_cluster::{MeteredStore, Store, SystemClock, WallClock};
+use weir_conf::node::DbType;
+
+/// What every role of the process shares.
+pub(crate) struct House {
+    pub(crate) settings: Settings,
+    pub(crate) node_id: NodeId,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn WallClock>,
+    pub(crate) registry: Registry,
+    /// Address of this node for other nodes and for links.
+    pub(crate) ip: String,
+}
+
+/// Runs until a signal asks for the end.
+pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
+    let runtime = runtime("weir-main")?;
+    let front = Runtimes {
+        lb: self::runtime("weir-lb")?,
+        edge: self::runtime("weir-edge")?,
+    };
+    let result = runtime.block_on(live(settings, &front));
+    // Everything was asked to end and given its time: what still runs is cut.
+    for runtime in [front.lb, front.edge, runtime] {
+        runtime.shutdown_background();
+    }
+    result
+}
+
+/// Runtimes of the doors.
+pub(crate) struct Runtimes {
+    pub(crate) lb: Runtime,
+    pub(crate) edge: Runtime,
+}
+
+async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
+    let mut signals = Signals::new().context("signals")?;
+    let registry = Registry::new();
+    registry.register(Box::new(
+        prometheus::process_collector::ProcessCollector::for_self(),
+    ))?;
+    let data_dir = settings.layout.data_dir.clone();
+    std::fs::create_dir_all(&data_dir)
+        .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
+    let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
+    let metered = MeteredStore::new(open_store(&settings, Arc::clone(&clock))?, &registry)?;
+    let query_times = metered.times();
+    let configured = settings.config.cluster.node_id.as_deref();
+    let house = Arc::new(House {
+        node_id: NodeId::load_or_make(configured, &data_dir)?,
+        store: Arc::new(metered),
+        ip: settings
+            .config
+            .cluster
+            .node_ip
+            .clone()
+            .unwrap_or_else(|| "127.0.0.1".to_owned()),
+        clock,
+        registry,
+        settings,
+    });
+
+    let started = roles::start(&house, runtimes).await?;
+    let heartbeat_stop = CancellationToken::new();
+    let heartbeat = Heartbeat::spawn(
+        HeartbeatOptions {
+            node_id: house.node_id.clone(),
+            ip: house.ip.clone(),
+            role: house.settings.node_role(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            query_times: Some(query_times),
+        },
+        Arc::clone(&house.store),
+        Arc::clone(&house.clock),
+        heartbeat_stop.clone(),
+    )?;
+    announce(&house, &started.lines);
+
+    let name = signals.wait().await;
+    signals.end_at_the_next();
+    tracing::info!(signal = name, "stopping");
+    stop(&house, started).await;
+    heartbeat_stop.cancel();
+    let joined = tokio::task::spawn_blocking(move || heartbeat.join());
+    let _ = tokio::time::timeout(house.settings.shutdown_timeout(), joined).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn open_store(settings: &Settings, clock: Arc<dyn WallClock>) -> anyhow::Result<Arc<dyn Store>> {
+    match settings.config.db.kind {
+        DbType::Embedded => {
+            let file = settings.layout.data_dir.join("weir.redb");
+            Ok(Arc::new(EmbeddedStore::open(&file, clock)?))
+        }
+        DbType::MongoDb => anyhow::bail!(
+            "db.type=mongodb: this version keeps its store in a file; set db.type=embedded"
+        ),
+    }
+}
+
+fn announce(house: &House, lines: &[Line]) {
+    let layout = &house.settings.layout;
+    let Some(app) = house.settings.apps.first() else {
+        return;
+    };
+    banner::print(
+        &layout.roles.names(),
+        house.node_id.as_str(),
+        &layout.data_dir,
+        lines,
+        app,
+    );
+}
+
+async fn stop(house: &House, started: Started) {
+    let deadline = Instant::now() + house.settings.shutdown_timeout();
+    started.lb_stop.cancel();
+    if let Some(origin) = &started.origin {
+        let _ = timeout_at(deadline, origin.shutdown()).await;
+    }
+    started.rtmp_stop.cancel();
+    started.edge_stop.cancel();
+    for (name, task) in started.front {
+        if timeout_at(deadline, task).await.is_err() {
+            tracing::warn!(role = name, "did not drain in time");
+        }
+    }
+    started.origin_http_stop.cancel();
+    for (name, task) in started.back {
+        if timeout_at(deadline, task).await.is_err() {
+            tracing::warn!(role = name, "did not drain in time");
+        }
+    }
+}
+
+fn runtime(name: &str) -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread()
+        .enable_all()
+        .thread_name(name)
+        .build()
+        .with_context(|| format!("cannot start the threads of {name}"))
+}

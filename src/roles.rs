@@ -1,0 +1,240 @@
+//! One short function a role: makes its crate's value from settings, opens its doors, starts it.
+//!
+//! Order: origin, edge, lb, so that each finds the doors it forwards to open. The roles get
+//! addresses of each other, never values: they meet through sockets and the store.
+
+use crate::api;
+use crate::banner::Line;
+use crate::doors;
+use crate::house::{House, Runtimes};
+use crate::settings::{count, tcp};
+use crate::static_origins::{AnySource, StaticOrigins};
+use anyhow::Context as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use weir_cache::{HttpFetch, HttpFetchOptions};
+use weir_cluster::{Directory, StoreSource, StreamSource};
+use weir_origin::ingest::rtmp::RtmpServer;
+use weir_origin::{HttpLimits, Origin};
+
+/// What runs, and how to end it.
+pub(crate) struct Started {
+    /// The open doors, front to back.
+    pub(crate) lines: Vec<Line>,
+    /// Ends the lb.
+    pub(crate) lb_stop: CancellationToken,
+    /// Ends the edge.
+    pub(crate) edge_stop: CancellationToken,
+    /// Ends RTMP connections.
+    pub(crate) rtmp_stop: CancellationToken,
+    /// Ends the origin's HTTP door.
+    pub(crate) origin_http_stop: CancellationToken,
+    /// The origin, whose streams end before its doors do.
+    pub(crate) origin: Option<Arc<Origin>>,
+    /// Tasks of the doors that users reach.
+    pub(crate) front: Vec<(&'static str, JoinHandle<()>)>,
+    /// Tasks behind them.
+    pub(crate) back: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+/// Starts every role that the settings name.
+pub(crate) async fn start(house: &Arc<House>, runtimes: &Runtimes) -> anyhow::Result<Started> {
+    let mut started = Started {
+        lines: Vec::new(),
+        lb_stop: CancellationToken::new(),
+        edge_stop: CancellationToken::new(),
+        rtmp_stop: CancellationToken::new(),
+        origin_http_stop: CancellationToken::new(),
+        origin: None,
+        front: Vec::new(),
+        back: Vec::new(),
+    };
+    let layout = &house.settings.layout;
+    let router = api::Routers::new(house)?;
+    let mut rtmp_address = None;
+    if layout.roles.origin {
+        rtmp_address = Some(start_origin(house, &router, &mut started).await?);
+    }
+    let mut edge_address = None;
+    if layout.roles.edge {
+        edge_address = Some(start_edge(house, &router, runtimes, &mut started).await?);
+    }
+    if layout.roles.lb {
+        start_lb(house, edge_address, rtmp_address, runtimes, &mut started).await?;
+    }
+    Ok(started)
+}
+
+async fn start_origin(
+    house: &Arc<House>,
+    router: &api::Routers,
+    started: &mut Started,
+) -> anyhow::Result<SocketAddr> {
+    let settings = &house.settings;
+    let layout = &settings.layout;
+    let asked = layout
+        .origin_http
+        .as_ref()
+        .context("the origin has no HTTP address")?;
+    let http = doors::http(asked, "origin", "origin.http.listen").await?;
+    let bound = doors::bound(&http, asked)?;
+    let asked_rtmp = layout
+        .origin_rtmp
+        .context("the origin has no RTMP address")?;
+    let rtmp = doors::tcp(asked_rtmp, "origin", rtmp_key(layout.roles.lb)).await?;
+    let rtmp_address = rtmp.local_addr()?;
+
+    let origin_adress = layout.origin_address(&bound).to_string();
+    let options = settings.origin_options(house.node_id.as_str(), &origin_adress);
+    let (store, clock) = (Arc::clone(&house.store), Arc::clone(&house.clock));
+    let origin = Origin::new(options, store, clock, &house.registry)?;
+    origin.start().await.context("the store cannot be used")?;
+
+    let limits = HttpLimits {
+        connections_max: count(settings.config.http.max_connections),
+        drain_timeout_ms: settings.config.shutdown_timeout_ms,
+        ..HttpLimits::default()
+    };
+    let metrics = origin.connection_metrics();
+    let routes = origin.router().merge(router.for_node(rtmp_address.port()));
+    let stop = started.origin_http_stop.clone();
+    let task = tokio::spawn(weir_origin::serve_http(http, routes, stop, metrics, limits));
+    started.back.push(("origin http", task));
+
+    let server = RtmpServer::new(
+        settings.rtmp_options(),
+        Arc::clone(&origin) as Arc<dyn weir_origin::ingest::Admission>,
+        &house.registry,
+    )?;
+    let stop = started.rtmp_stop.clone();
+    let task = tokio::spawn(async move { server.serve(rtmp, stop).await });
+    started.front.push(("origin rtmp", task));
+
+    started.lines.push(line("origin", "http", &bound));
+    started.lines.push(line("origin", "rtmp", &rtmp_address));
+    started.origin = Some(origin);
+    Ok(rtmp_address)
+}
+
+async fn start_edge(
+    house: &Arc<House>,
+    router: &api::Routers,
+    runtimes: &Runtimes,
+    started: &mut Started,
+) -> anyhow::Result<SocketAddr> {
+    let settings = &house.settings;
+    let layout = &settings.layout;
+    let address = tcp(layout.edge_http.as_ref()).context("edge.http.listen must be IP:port")?;
+    let key = if layout.roles.lb {
+        "edge.http.listen"
+    } else {
+        "http.port"
+    };
+    // Sockets belong to the runtime that polls them.
+    let _entered = runtimes.edge.enter();
+    let listener = doors::tcp(address, "edge", key).await?;
+    let bound = listener.local_addr()?;
+
+    let fetch = Arc::new(HttpFetch::new(HttpFetchOptions::default()));
+    let stored = StoreSource::new(Arc::clone(&house.store));
+    let source: Arc<dyn StreamSource> = if layout.origins.is_empty() {
+        Arc::new(stored)
+    } else {
+        let origins = layout.origins.iter().map(ToString::to_string).collect();
+        Arc::new(AnySource::new(
+            stored,
+            StaticOrigins::new(origins, fetch.clone()),
+        ))
+    };
+    let directory = Directory::spawn(
+        source,
+        Arc::clone(&house.clock),
+        settings.directory_options(),
+        &house.registry,
+        started.edge_stop.clone(),
+    )?;
+    let edge = weir_edge::Edge::new(
+        settings.edge_options(),
+        directory,
+        fetch,
+        Arc::new(router.fallback(rtmp_port(house, started))),
+        &house.registry,
+    )?;
+    let stop = started.edge_stop.clone();
+    let task = runtimes.edge.spawn(async move {
+        let drained = edge.serve(listener, stop).await;
+        if drained.cut > 0 {
+            tracing::warn!(
+                cut = drained.cut,
+                "viewers' connections cut at the end of the drain"
+            );
+        }
+    });
+    started.front.push(("edge", task));
+    started.lines.insert(0, line("edge", "http", &bound));
+    Ok(bound)
+}
+
+async fn start_lb(
+    house: &Arc<House>,
+    edge: Option<SocketAddr>,
+    rtmp: Option<SocketAddr>,
+    runtimes: &Runtimes,
+    started: &mut Started,
+) -> anyhow::Result<()> {
+    let settings = &house.settings;
+    let config = settings.balancer(edge, rtmp)?;
+    let options = weir_lb::LbOptions {
+        connections_max: count(settings.config.http.max_connections),
+    };
+    let lb = weir_lb::Lb::new(config, options, &house.registry)?;
+    let _entered = runtimes.lb.enter();
+    let bound = lb.bind()?;
+    let mut lines = Vec::new();
+    for (protocol, addresses) in [
+        ("http", bound.http_addresses()),
+        ("rtmp", bound.tcp_addresses()),
+    ] {
+        lines.extend(
+            addresses
+                .iter()
+                .map(|address| line("lb", protocol, address)),
+        );
+    }
+    lines.append(&mut started.lines);
+    started.lines = lines;
+    let (stop, drain) = (started.lb_stop.clone(), settings.shutdown_timeout());
+    let task = runtimes.lb.spawn(bound.run(stop, drain));
+    started.front.push(("lb", task));
+    Ok(())
+}
+
+fn rtmp_key(behind_lb: bool) -> &'static str {
+    if behind_lb {
+        "origin.rtmp.listen"
+    } else {
+        "rtmp.port"
+    }
+}
+
+/// The port that encoders use, for links.
+fn rtmp_port(house: &House, started: &Started) -> u16 {
+    let own = started.lines.iter().find(|l| l.protocol == "rtmp");
+    let own = own
+        .and_then(|l| l.address.parse::<SocketAddr>().ok())
+        .map(|a| a.port());
+    match house.settings.layout.lb_rtmp {
+        Some(address) if address.port() != 0 => address.port(),
+        _ => own.unwrap_or(house.settings.config.rtmp.port),
+    }
+}
+
+fn line(role: &'static str, protocol: &'static str, address: &dyn std::fmt::Display) -> Line {
+    Line {
+        role,
+        protocol,
+        address: address.to_string(),
+    }
+}

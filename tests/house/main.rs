@@ -1,0 +1,23 @@
+//! The whole house, from outside: the real `weir` binary, real encoders, real clients.
+//!
+//! Every test starts its own process on ports the system chose and a directory of its own, waits
+//! for conditions with a deadline, and ends only what it started.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs,
+    unreachable_pub,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod browser;
+mod faults;
+mod ingest;
+mod settings;
+mod spine;
+mod startup;
+mod support;

@@ -1,11 +1,11 @@
 //! CMAF (ISO/IEC 23000-19): initialization segments and media segments of one track each.
 //!
-//! Both tracks' times lie on one timeline and say when a sample is decoded (`tfdt`, durations) and
-//! how much later it is presented (composition offsets). There is no edit list: browsers and
-//! players disagree on them. Decode times are not moved to make offsets negative either, though
-//! that would start every segment's `tfdt` at its presentation: FFmpeg's demuxer then presents
-//! pictures of a fragmented file too late by the most negative offset. Offsets that are negative by
-//! the encoder's own doing are written as such (`trun` version 1, brand `cmf2`).
+//! Decode times are given moved so that a key frame decodes when it is presented, and composition
+//! offsets may be negative (`trun` version 1, brand `cmf2`); there is no edit list. hls.js places
+//! what it loads by `tfdt` and knows no edit lists: were decode times left where the encoder put
+//! them, or mended by an edit list, it would leave a hole as long as the reordering delay at the
+//! start and at every discontinuity, and playback would stumble there. The price: FFmpeg's demuxer
+//! presents such pictures too late, by the most negative offset (a picture or two). Browsers do not.
 //!
 //! Bytes that come out are complete files: `ftyp`+`moov`, or `styp`+`moof`+`mdat`.
 

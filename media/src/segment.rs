@@ -8,8 +8,9 @@
 //!
 //! **Time.** The first sample has the epoch's media time, and the output runs on from there without
 //! hole or overlap. Video ticks are 1/90 000 s with durations from the next decode time; audio
-//! ticks are samples, re-timed on the sample clock. With B-frames, pictures are presented later than
-//! they decode; sound begins and is cut by presentation, so lips stay in sync.
+//! ticks are samples, re-timed on the sample clock. With B-frames, where pictures are presented later
+//! than they decode, decode times are moved so that a segment's `tfdt` is its key frame's
+//! presentation time ([`crate::cmaf`] says why); sound begins and is cut by presentation.
 //!
 //! **Trouble.** A timestamp that jumps forward (beyond `jump_ms` ahead of both tracks) or back
 //! (beyond `reorder_jitter_ms`), changed parameters, and a track that comes or goes make a
@@ -72,7 +73,8 @@ struct Setup {
 struct Boundary {
     /// When the next segment's first picture is presented, which is where sound is cut; flicks.
     at: i64,
-    /// When it decodes, which is how long the last picture before it lasts; flicks.
+    /// When it decodes, which is how long the last picture before it lasts; flicks. The same, but
+    /// for encoders that delay some key frames more than others.
     decode: i64,
     /// Number of the video sample that starts the next segment.
     video_from: u64,

@@ -1,4 +1,4 @@
-//! The bus: joining at a key frame, lagging, loss counted, the end.
+//! Joining, falling behind, ending.
 
 use super::*;
 use crate::frame::TrackKind;

@@ -1,4 +1,4 @@
-//! Boxes as other readers see them.
+//! Segments read back box by box, as a player finds its samples.
 
 use super::*;
 use crate::codec::{aac, h264};

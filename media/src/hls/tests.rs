@@ -1,4 +1,4 @@
-//! Playlists, read back by another parser.
+//! Playlists to the letter and read back by another parser.
 
 use super::*;
 use m3u8_rs::{AlternativeMediaType, Playlist};

@@ -60,8 +60,12 @@ impl Segmenter {
             self.stats.dropped_before_start = self.stats.dropped_before_start.saturating_add(1);
             return false;
         }
-        let group = self.video.group_duration(at);
-        let cut = anew || self.policy.should_cut(at, group);
+        if anew {
+            self.video.start_anew(frame.composition);
+        }
+        let decode = self.video.decode_time(at);
+        let group = self.video.group_duration(decode);
+        let cut = anew || self.policy.should_cut(decode, group);
         let video_from = self.video.next_number();
         let decode = self
             .video
@@ -71,7 +75,7 @@ impl Segmenter {
             self.force_cut = false;
             self.policy.restart(decode);
             self.boundaries.push_back(Boundary {
-                at: decode.saturating_add(frame.composition),
+                at: decode.max(shown),
                 decode,
                 video_from,
                 discontinuity: anew,
@@ -147,8 +151,7 @@ impl Segmenter {
 
     /// Pictures that stay away while sound goes on are gone: the segment ends where they did.
     fn give_up_pictures(&mut self, sound_at: i64) -> Result<(), SegmentError> {
-        let decode = self.video.end();
-        let at = decode.saturating_add(self.video.delay());
+        let at = self.video.end();
         let away = sound_at.saturating_sub(at) > flicks(self.options.jump_ms);
         if !self.video.active || !self.boundaries.is_empty() || !away {
             return Ok(());
@@ -159,7 +162,7 @@ impl Segmenter {
         self.force_cut = false;
         self.close(Boundary {
             at,
-            decode,
+            decode: at,
             video_from: self.video.next_number(),
             discontinuity: true,
             video: None,
@@ -201,7 +204,7 @@ impl Segmenter {
         }
         if self.video.active {
             // Sound that ends with the pictures, give or take, is not patched up.
-            let end = self.video.end().saturating_add(self.video.delay());
+            let end = self.video.end();
             let tolerance = flicks(self.options.audio_resync_ms);
             if self.sound_end() < end.saturating_sub(tolerance) {
                 self.fill_sound(end);

@@ -43,8 +43,9 @@ pub(super) struct VideoTrack {
     pub(super) active: bool,
     /// Where pictures begin, the position before the first; flicks.
     begin: i64,
-    /// Presentation less decode time of the last key frame, flicks.
-    delay: i64,
+    /// Flicks that decode times are moved forward by, so that a key frame decodes when it is
+    /// presented.
+    shift: i64,
     queue: VecDeque<Queued>,
     /// Number of the queue's front, counting all samples ever queued.
     front: u64,
@@ -61,7 +62,7 @@ impl VideoTrack {
         Self {
             active: false,
             begin: 0,
-            delay: 0,
+            shift: 0,
             queue: VecDeque::new(),
             front: 0,
             last_dts: None,
@@ -100,9 +101,14 @@ impl VideoTrack {
         self.position().saturating_add(self.step())
     }
 
-    /// How much later than it decodes a key frame is presented, flicks.
-    pub(super) fn delay(&self) -> i64 {
-        self.delay
+    /// When a picture mapped to `at` decodes, flicks.
+    pub(super) fn decode_time(&self, at: i64) -> i64 {
+        at.saturating_add(self.shift)
+    }
+
+    /// Decoding starts anew with a key frame of this composition offset, flicks.
+    pub(super) fn start_anew(&mut self, composition: i64) {
+        self.shift = composition;
     }
 
     /// Number of the next sample to be queued.
@@ -127,10 +133,7 @@ impl VideoTrack {
         data: Bytes,
         stats: &mut SegmenterStats,
     ) -> i64 {
-        if keyframe {
-            self.delay = composition;
-        }
-        let mut dts = to_ticks(at, VIDEO_TIMESCALE);
+        let mut dts = to_ticks(self.decode_time(at), VIDEO_TIMESCALE);
         let pts = to_ticks(at.saturating_add(composition), VIDEO_TIMESCALE);
         let earliest = self
             .last_dts

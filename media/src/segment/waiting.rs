@@ -158,18 +158,20 @@ impl Segmenter {
         let Some(first) = first else {
             return Ok(());
         };
-        // Decoding begins at the epoch's media time, sound when the first picture is presented.
+        // The first picture is presented, and the first sound heard, at the epoch's media time.
         let delay = if pictures { first.composition } else { 0 };
-        self.clock = Some(Clock::new(first.dts, self.origin, &self.options));
+        let source = first.dts.saturating_add(delay);
+        self.clock = Some(Clock::new(source, self.origin, &self.options));
         self.policy.restart(self.origin);
         if pictures {
             self.video.begin(self.origin);
+            self.video.start_anew(delay);
             self.announce(TrackKind::Video);
         } else {
             // A header without pictures: they join later, at a key frame.
             self.next_video = self.video_setup.take();
         }
-        self.start_audio(self.origin.saturating_add(delay), false)?;
+        self.start_audio(self.origin, false)?;
         while let Some(frame) = self.waiting.unqueue() {
             self.run(frame)?;
         }

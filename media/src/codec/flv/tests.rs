@@ -1,4 +1,4 @@
-//! FLV tags, legacy and enhanced, whole and cut off.
+//! Synthetic tags, legacy and enhanced, and any bytes at all.
 
 use super::*;
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! Parameter sets of real encoders, and hostile ones.
+//! A real SPS in a record of our own, cut and mutated.
 
 use super::*;
 use proptest::prelude::*;

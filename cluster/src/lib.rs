@@ -1,7 +1,7 @@
 //! What nodes share: names of streams, the store, the nodes in it, and the cached directory.
 //!
 //! [`Store`] is the cluster's memory; [`embedded::EmbeddedStore`] keeps it in one file for one
-//! process. Viewers never ask it: they ask the [`directory::Directory`], which knows the streams it
+//! process, [`mongo::MongoStore`] in MongoDB for many. Viewers never ask it: they ask the [`directory::Directory`], which knows the streams it
 //! was asked for before. [`node`] tells a node's name and keeps its heartbeat.
 //!
 //! Times are ms since the Unix epoch unless a name says otherwise.
@@ -10,6 +10,7 @@ pub mod clock;
 pub mod directory;
 pub mod embedded;
 pub mod metered;
+pub mod mongo;
 pub mod names;
 pub mod node;
 pub mod ownership;
@@ -21,6 +22,7 @@ pub mod types;
 pub use clock::{ManualClock, SystemClock, WallClock};
 pub use directory::{Directory, DirectoryError, Located};
 pub use metered::MeteredStore;
+pub use mongo::{MongoOptions, MongoStore};
 pub use names::{AppName, NameError, StreamId, StreamKey};
 pub use node::{Heartbeat, HeartbeatOptions, NodeId};
 pub use source::{StoreSource, StreamSource};

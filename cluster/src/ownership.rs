@@ -99,6 +99,15 @@ impl Timeline {
         })
     }
 
+    /// The timeline with a checkpoint that its owner left elsewhere.
+    #[must_use]
+    pub fn seen_at(&self, at: EpochEnd) -> Self {
+        Self {
+            checkpoint: later(self.checkpoint, at),
+            ..self.clone()
+        }
+    }
+
     /// The timeline after its owner ended it, `None` when it had done so before. An owner taken
     /// for lost may still say where it ended: it knows better.
     ///

@@ -1,22 +1,24 @@
 //! The embedded store: the contract, and what is its own.
 
-use crate::contract::{Fixture, START_MS, claim, contract_tests, end, key, made_by_rest, node};
+use crate::contract::{
+    Fixture, START_MS, claim, contract_tests, end, key, made_by_rest, node, with_every_clause,
+};
 use std::path::Path;
 use std::sync::Arc;
 use weir_cluster::embedded::{EmbeddedStore, OpenError};
 use weir_cluster::{BroadcastStatus, ManualClock, Store, StoreError};
 
-contract_tests!(fixture);
+with_every_clause!(contract_tests);
 
-async fn fixture() -> Option<Fixture> {
+async fn fixture() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let clock = ManualClock::at(START_MS);
     let store = open(&folder.path().join("weir.redb"), &clock);
-    Some(Fixture {
+    Fixture {
         store: Arc::new(store),
         clock,
         _keep: Box::new(folder),
-    })
+    }
 }
 
 pub(crate) fn open(path: &Path, clock: &ManualClock) -> EmbeddedStore {
@@ -248,7 +250,7 @@ async fn a_damaged_record_costs_that_record_alone() {
 
 #[tokio::test]
 async fn calls_beyond_the_queue_wait_and_are_answered() {
-    let fixture = fixture().await.unwrap();
+    let fixture = fixture().await;
     let tasks: Vec<_> = (0..3_000)
         .map(|i| {
             let store = Arc::clone(&fixture.store);

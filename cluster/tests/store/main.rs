@@ -1,5 +1,5 @@
 //! The store from outside: one contract for every implementation, and what disks and crashes do
-//! to the embedded one.
+//! to the embedded one, and MongoDB to the other.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,3 +13,4 @@ mod contract;
 mod crash;
 mod disk;
 mod embedded;
+mod mongo;

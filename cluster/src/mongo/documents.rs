@@ -1,0 +1,125 @@
+//! Records to documents and back, in Ant Media's layout.
+//!
+//! Writes name the fields they change and no others, so that whatever else a document holds stays.
+
+use crate::ownership::{Tenure, Timeline};
+use crate::store::{EpochEnd, StoreError};
+use crate::types::{Broadcast, NodeRecord, NodeRole, Ownership};
+use mongodb::bson::{
+    Bson, DateTime, Document, deserialize_from_bson, deserialize_from_document, doc,
+    serialize_to_document,
+};
+use serde::de::DeserializeOwned;
+
+/// Where a stream's epoch had got to; a field of its broadcast, so that one write does for both.
+pub(super) const CHECKPOINT: &str = "weirCheckpoint";
+/// When a timeline may go; MongoDB itself deletes it then.
+pub(super) const FORGET_AT: &str = "forgetAt";
+
+/// Fields that say what a record is: written when it is made, not by its publisher afterwards.
+const OF_THE_RECORD: [&str; 4] = ["streamId", "zombi", "date", "name"];
+
+/// `record` in two parts: fields its owner writes, fields for a new document only. Fields that are
+/// not known are left out: they change nothing.
+pub(super) fn parts(record: &Broadcast) -> Result<(Document, Document), StoreError> {
+    let whole = serialize_to_document(record).map_err(|e| unwritable("broadcast", &e))?;
+    let known = whole.into_iter().filter(|(_, value)| *value != Bson::Null);
+    Ok(known.partition(|(name, _)| !OF_THE_RECORD.contains(&name.as_str())))
+}
+
+pub(super) fn checkpoint(at: EpochEnd) -> Result<Document, StoreError> {
+    serialize_to_document(&at).map_err(|e| unwritable("checkpoint", &e))
+}
+
+pub(super) fn owner(ownership: &Ownership) -> Result<Document, StoreError> {
+    serialize_to_document(ownership).map_err(|e| unwritable("owner", &e))
+}
+
+/// The checkpoint in a broadcast, when it is `epoch`'s.
+pub(super) fn checkpoint_of(broadcast: &Document, epoch: u64) -> Option<EpochEnd> {
+    let owner = broadcast.get_document("owner").ok()?;
+    let owner: Ownership = deserialize_from_document(owner.clone()).ok()?;
+    let at = broadcast.get(CHECKPOINT)?.clone();
+    (owner.epoch == epoch).then(|| deserialize_from_bson(at).ok())?
+}
+
+pub(super) fn timeline(
+    id: &str,
+    timeline: &Timeline,
+    forget_at_ms: i64,
+) -> Result<Document, StoreError> {
+    let mut document = serialize_to_document(timeline).map_err(|e| unwritable("timeline", &e))?;
+    document.insert("_id", id);
+    if timeline.tenure != Tenure::Held {
+        document.insert(FORGET_AT, DateTime::from_millis(forget_at_ms));
+    }
+    Ok(document)
+}
+
+pub(super) fn tenure(tenure: Tenure) -> &'static str {
+    match tenure {
+        Tenure::Held => "held",
+        Tenure::Released => "released",
+        Tenure::Lost => "lost",
+    }
+}
+
+/// A number as MongoDB keeps it. Epochs are milliseconds: far from its limit.
+pub(super) fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+pub(super) fn node(node: &NodeRecord) -> Document {
+    let role = mongodb::bson::serialize_to_bson(&node.role).unwrap_or(Bson::Null);
+    doc! {
+        "ip": &node.ip,
+        "role": role,
+        "lastUpdateTime": node.last_update_time,
+        "memory": &node.memory,
+        // Ant Media keeps a number here.
+        "cpu": node.cpu.parse::<i32>().map_or_else(|_| Bson::from(node.cpu.clone()), Bson::from),
+        "dbQueryAveargeTimeMs": i64::from(node.db_query_average_time_ms),
+        "version": &node.version,
+    }
+}
+
+/// A node, also one written by Ant Media, which names no role: its nodes do everything.
+pub(super) fn read_node(document: &Document) -> Option<NodeRecord> {
+    let text = |name| match document.get(name) {
+        Some(Bson::String(text)) => text.clone(),
+        Some(Bson::Int32(number)) => number.to_string(),
+        Some(Bson::Int64(number)) => number.to_string(),
+        _ => String::new(),
+    };
+    let integer = |name| match document.get(name) {
+        Some(Bson::Int32(number)) => i64::from(*number),
+        Some(Bson::Int64(number)) => *number,
+        _ => 0,
+    };
+    let role = document.get("role").cloned();
+    let role = role.and_then(|role| deserialize_from_bson(role).ok());
+    Some(NodeRecord {
+        id: document.get_str("_id").ok()?.to_owned(),
+        ip: text("ip"),
+        role: role.unwrap_or(NodeRole::All),
+        last_update_time: integer("lastUpdateTime"),
+        memory: text("memory"),
+        cpu: text("cpu"),
+        db_query_average_time_ms: u32::try_from(integer("dbQueryAveargeTimeMs")).unwrap_or(0),
+        version: text("version"),
+    })
+}
+
+pub(super) fn read<T: DeserializeOwned>(key: &str, document: Document) -> Result<T, StoreError> {
+    deserialize_from_document(document).map_err(|error| StoreError::Damaged {
+        key: key.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+fn unwritable(what: &str, error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Damaged {
+        key: what.to_owned(),
+        reason: error.to_string(),
+    }
+}

@@ -1,0 +1,320 @@
+//! The cluster's store in MongoDB, in Ant Media's layout.
+//!
+//! | database | collection | document |
+//! |---|---|---|
+//! | one an application (`liveapp`) | `broadcast` | a stream, by `streamId` (unique) |
+//! | `clusterdb` | `clusternode` | a node, by `_id` |
+//! | `clusterdb` | `weirtimeline` | a stream's newest epoch ([`crate::ownership::Timeline`]), by `_id` = `app/id` |
+//!
+//! **Atomicity.** An epoch is taken by one conditional write on `weirtimeline`, acknowledged by a
+//! majority; who loses the race reads again. The broadcast follows; it is written under the
+//! condition that no newer epoch has written it. A process that dies between the two leaves a
+//! record that the owner's next report, the next claim, or time (20 s) puts right.
+//!
+//! **Cost.** A report is one write, a heartbeat one, both acknowledged by the primary alone. An
+//! ended timeline is deleted by MongoDB itself (a TTL index).
+//!
+//! **Failures.** Every call ends within [`CALL_TIMEOUT`]; what it wanted may then be done or not.
+//! No error text and no debug text holds an address, a user or a password.
+
+mod claims;
+mod documents;
+mod options;
+
+pub use options::{MongoOptions, MongoOptionsError};
+
+use crate::clock::WallClock;
+use crate::names::{AppName, StreamKey};
+use crate::store::{Claim, EpochEnd, Store, StoreError};
+use crate::types::{Broadcast, NodeRecord, Ownership};
+use async_trait::async_trait;
+use mongodb::bson::{Document, doc};
+use mongodb::error::{ErrorKind, WriteFailure};
+use mongodb::options::{CollectionOptions, IndexOptions, WriteConcern};
+use mongodb::{Client, Collection, Cursor, IndexModel};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a call may take.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(8);
+/// How long a write waits for a majority.
+const MAJORITY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The most records one call lists.
+const LIST_MAX: usize = 1_000;
+const CLUSTER_DATABASE: &str = "clusterdb";
+/// MongoDB's code for a second document with a unique key.
+const DUPLICATE_KEY: i32 = 11_000;
+
+/// The store in MongoDB. Made without asking the server, so that a node starts when it is away.
+pub struct MongoStore {
+    client: Client,
+    options: MongoOptions,
+    clock: Arc<dyn WallClock>,
+    /// Databases whose indexes were seen to.
+    prepared: Mutex<BTreeSet<String>>,
+}
+
+impl fmt::Debug for MongoStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The client's own text shows where it connects to.
+        f.debug_struct("MongoStore").finish_non_exhaustive()
+    }
+}
+
+impl MongoStore {
+    /// A store on the server that `options` name, which is asked at the first call only. Must be
+    /// called on a tokio runtime that lives as long as the store.
+    ///
+    /// # Errors
+    /// [`MongoOptionsError`] for options that cannot be right.
+    pub async fn connect(
+        options: MongoOptions,
+        clock: Arc<dyn WallClock>,
+    ) -> Result<Self, MongoOptionsError> {
+        let client = Client::with_options(options.to_client_options().await?);
+        Ok(Self {
+            client: client.map_err(|_| MongoOptionsError::Malformed)?,
+            options,
+            clock,
+            prepared: Mutex::default(),
+        })
+    }
+
+    fn broadcasts_of(&self, app: &AppName, concern: WriteConcern) -> Collection<Document> {
+        let database = self
+            .client
+            .database(&self.options.database_of(app.as_str()));
+        database.collection_with_options("broadcast", with(concern))
+    }
+
+    fn timelines(&self) -> Collection<Document> {
+        let database = self.client.database(CLUSTER_DATABASE);
+        database.collection_with_options("weirtimeline", with(majority()))
+    }
+
+    fn cluster_nodes(&self, concern: WriteConcern) -> Collection<Document> {
+        let database = self.client.database(CLUSTER_DATABASE);
+        database.collection_with_options("clusternode", with(concern))
+    }
+
+    /// Makes the indexes, once a process and database. Data that breaks them is said and kept.
+    async fn prepare(&self, app: &AppName) -> Result<(), StoreError> {
+        let name = self.options.database_of(app.as_str());
+        if self.prepared_names().contains(&name) {
+            return Ok(());
+        }
+        let by_stream = IndexModel::builder()
+            .keys(doc! { "streamId": 1 })
+            .options(IndexOptions::builder().unique(true).build())
+            .build();
+        let made = self
+            .broadcasts_of(app, majority())
+            .create_index(by_stream)
+            .await;
+        if let Err(error) = made {
+            if is_away(&error) {
+                return Err(failed("prepare", &error));
+            }
+            tracing::warn!(app = app.as_str(), %error, "no unique index on streamId");
+        }
+        let by_node = IndexModel::builder()
+            .keys(doc! { "ownership.nodeId": 1 })
+            .build();
+        let forgotten = IndexModel::builder()
+            .keys(doc! { documents::FORGET_AT: 1 })
+            .options(IndexOptions::builder().expire_after(Duration::ZERO).build())
+            .build();
+        let made = self.timelines().create_indexes([by_node, forgotten]).await;
+        made.map_err(|error| failed("prepare", &error))?;
+        self.prepared_names().insert(name);
+        Ok(())
+    }
+
+    fn prepared_names(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn list(&self, mut cursor: Cursor<Document>) -> Result<Vec<Document>, StoreError> {
+        let mut found = Vec::new();
+        while cursor
+            .advance()
+            .await
+            .map_err(|error| failed("list", &error))?
+        {
+            let document = cursor.deserialize_current();
+            found.push(document.map_err(|error| failed("list", &error))?);
+        }
+        Ok(found)
+    }
+
+    async fn find_broadcasts(
+        &self,
+        app: &AppName,
+        offset: usize,
+        size: usize,
+    ) -> Result<Vec<Broadcast>, StoreError> {
+        if size == 0 {
+            return Ok(Vec::new());
+        }
+        let find = self.broadcasts_of(app, majority());
+        let find = find.find(doc! {}).sort(doc! { "streamId": 1 });
+        let find = find.skip(offset as u64).limit(limit_of(size));
+        let cursor = find.await.map_err(|error| failed("broadcasts", &error))?;
+        let documents = self.list(cursor).await?.into_iter();
+        let records = documents.filter_map(|document| {
+            let id = document.get_str("streamId").unwrap_or("?").to_owned();
+            let record = documents::read::<Broadcast>(&id, document);
+            record
+                .inspect_err(|error| tracing::warn!(app = app.as_str(), %error, "left out"))
+                .ok()
+        });
+        Ok(records.collect())
+    }
+
+    async fn find_nodes(&self, offset: usize, size: usize) -> Result<Vec<NodeRecord>, StoreError> {
+        if size == 0 {
+            return Ok(Vec::new());
+        }
+        let find = self.cluster_nodes(majority());
+        let find = find.find(doc! {}).sort(doc! { "_id": 1 });
+        let find = find.skip(offset as u64).limit(limit_of(size));
+        let cursor = find.await.map_err(|error| failed("nodes", &error))?;
+        let documents = self.list(cursor).await?;
+        Ok(documents.iter().filter_map(documents::read_node).collect())
+    }
+}
+
+#[async_trait]
+impl Store for MongoStore {
+    async fn broadcast(&self, key: &StreamKey) -> Result<Option<Broadcast>, StoreError> {
+        within("broadcast", async {
+            let document = self.broadcast_document(key).await?;
+            let record = document.map(|d| documents::read(&key.to_string(), d));
+            record.transpose()
+        })
+        .await
+    }
+
+    async fn broadcasts(
+        &self,
+        app: &AppName,
+        offset: usize,
+        size: usize,
+    ) -> Result<Vec<Broadcast>, StoreError> {
+        within("broadcasts", self.find_broadcasts(app, offset, size)).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Ownership, StoreError> {
+        within("claim", self.take(&claim)).await
+    }
+
+    async fn update(
+        &self,
+        key: &StreamKey,
+        epoch: u64,
+        broadcast: Broadcast,
+        checkpoint: EpochEnd,
+    ) -> Result<(), StoreError> {
+        within("update", self.report(key, epoch, &broadcast, checkpoint)).await
+    }
+
+    async fn release(&self, key: &StreamKey, epoch: u64, end: EpochEnd) -> Result<(), StoreError> {
+        within("release", self.end(key, epoch, end)).await
+    }
+
+    async fn release_all_of(&self, node_id: &str, now_ms: i64) -> Result<usize, StoreError> {
+        // As long as there are streams: each step has the driver's own limits.
+        self.free_all_of(node_id, now_ms).await
+    }
+
+    async fn heartbeat(&self, node: NodeRecord) -> Result<(), StoreError> {
+        within("heartbeat", async {
+            let nodes = self.cluster_nodes(WriteConcern::nodes(1));
+            let set = doc! { "$set": documents::node(&node) };
+            let written = nodes.update_one(doc! { "_id": &node.id }, set).upsert(true);
+            let written = written.await.map(drop);
+            written.map_err(|error| failed("heartbeat", &error))
+        })
+        .await
+    }
+
+    async fn nodes(&self, offset: usize, size: usize) -> Result<Vec<NodeRecord>, StoreError> {
+        within("nodes", self.find_nodes(offset, size)).await
+    }
+
+    async fn delete_node(&self, id: &str) -> Result<bool, StoreError> {
+        within("delete_node", async {
+            let nodes = self.cluster_nodes(majority());
+            let deleted = nodes.delete_one(doc! { "_id": id }).await;
+            let deleted = deleted.map_err(|error| failed("delete_node", &error))?;
+            Ok(deleted.deleted_count > 0)
+        })
+        .await
+    }
+}
+
+async fn within<T>(
+    operation: &'static str,
+    call: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    // The driver's futures are large; on the heap they do not swell every caller's.
+    let answer = timeout(CALL_TIMEOUT, Box::pin(call)).await;
+    answer.unwrap_or_else(|_| {
+        Err(StoreError::Unavailable {
+            operation,
+            reason: "the database took too long".to_owned(),
+        })
+    })
+}
+
+fn with(concern: WriteConcern) -> CollectionOptions {
+    CollectionOptions::builder().write_concern(concern).build()
+}
+
+fn majority() -> WriteConcern {
+    let mut concern = WriteConcern::majority();
+    concern.w_timeout = Some(MAJORITY_TIMEOUT);
+    concern
+}
+
+fn limit_of(size: usize) -> i64 {
+    i64::try_from(size.min(LIST_MAX)).unwrap_or(i64::MAX)
+}
+
+/// What the driver says, without what may hold an address or a name.
+fn failed(operation: &'static str, error: &mongodb::error::Error) -> StoreError {
+    let reason = match &*error.kind {
+        ErrorKind::ServerSelection { .. } => "no server can be reached".to_owned(),
+        ErrorKind::Authentication { .. } => "the database refused user or password".to_owned(),
+        ErrorKind::Io(io) => format!("connection: {}", io.kind()),
+        ErrorKind::Command(command) => format!("{} ({})", command.code_name, command.code),
+        ErrorKind::Write(WriteFailure::WriteError(write)) => format!("write error {}", write.code),
+        ErrorKind::Write(WriteFailure::WriteConcernError(concern)) => {
+            format!("not confirmed by a majority ({})", concern.code)
+        }
+        _ => "the database driver failed".to_owned(),
+    };
+    tracing::debug!(operation, reason, "a call to MongoDB failed");
+    StoreError::Unavailable { operation, reason }
+}
+
+fn is_away(error: &mongodb::error::Error) -> bool {
+    matches!(
+        &*error.kind,
+        ErrorKind::ServerSelection { .. }
+            | ErrorKind::Io(_)
+            | ErrorKind::ConnectionPoolCleared { .. }
+    )
+}
+
+fn is_duplicate(error: &mongodb::error::Error) -> bool {
+    match &*error.kind {
+        ErrorKind::Write(WriteFailure::WriteError(write)) => write.code == DUPLICATE_KEY,
+        ErrorKind::Command(command) => command.code == DUPLICATE_KEY,
+        _ => false,
+    }
+}

@@ -1,5 +1,5 @@
 # The two that a newcomer needs: `make demo` and `make test`. The others are parts of them or longer.
-.PHONY: demo test lint unit house soak bench fmt deps-demo deps-test
+.PHONY: demo test lint unit web-test soak bench fmt deps-test
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -12,26 +12,31 @@ demo:
 	scripts/demo.sh
 
 ## Everything CI holds: lints, unit tests, the whole house through real clients.
-test: deps-test lint unit
+test: lint unit web-test
 
 deps-test:
 	scripts/deps.sh test
 
-lint:
+lint: deps-test
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 	scripts/deny.sh $(CARGO_DENY_VERSION)
 
-unit:
-	cd web && npm test
-	$(CARGO) test --locked --workspace --no-fail-fast
+## Real mongod: without it the tests that need one would only say that they were not run.
+unit: deps-test
+	WEIR_REQUIRE_MONGOD=1 WEIR_MONGOD=$$(scripts/mongod.sh) \
+		$(CARGO) test --locked --workspace --no-fail-fast
+
+web-test: deps-test
+	cd web && npm ci --silent && npm run lint && npm test && npm run test:browser
 
 ## Minutes-long runs and kill loops of hundreds; their figures go into release notes.
-soak:
-	scripts/deps.sh test
+soak: deps-test
 	$(CARGO) build --release --locked -p weir
-	WEIR_SOAK=1 $(CARGO) test --locked --workspace --no-fail-fast -- --ignored --nocapture --test-threads=1
+	WEIR_REQUIRE_MONGOD=1 WEIR_MONGOD=$$(scripts/mongod.sh) WEIR_SOAK=200 \
+		$(CARGO) test --release --locked -p weir-cluster --test store -- kill --nocapture --test-threads=1
+	$(CARGO) test --release --locked -p weir --test house -- --ignored --nocapture --test-threads=1
 
 ## Side by side with nginx on this machine; prints ratios.
 bench:

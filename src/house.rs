@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use weir_cluster::embedded::EmbeddedStore;
 use weir_cluster::node::{Heartbeat, HeartbeatOptions, NodeId};
-use weir_cluster::{MeteredStore, Store, SystemClock, WallClock};
+use weir_cluster::{MeteredStore, MongoOptions, MongoStore, Store, SystemClock, WallClock};
 use weir_conf::node::DbType;
 
 /// What every role of the process shares.
@@ -64,7 +64,7 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
     std::fs::create_dir_all(&data_dir)
         .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
     let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
-    let metered = MeteredStore::new(open_store(&settings, Arc::clone(&clock))?, &registry)?;
+    let metered = MeteredStore::new(open_store(&settings, Arc::clone(&clock)).await?, &registry)?;
     let query_times = metered.times();
     let configured = settings.config.cluster.node_id.as_deref();
     let house = Arc::new(House {
@@ -108,16 +108,33 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open_store(settings: &Settings, clock: Arc<dyn WallClock>) -> anyhow::Result<Arc<dyn Store>> {
-    match settings.config.db.kind {
-        DbType::Embedded => {
-            let file = settings.layout.data_dir.join("weir.redb");
-            Ok(Arc::new(EmbeddedStore::open(&file, clock)?))
-        }
-        DbType::MongoDb => anyhow::bail!(
-            "db.type=mongodb: this version keeps its store in a file; set db.type=embedded"
-        ),
+async fn open_store(
+    settings: &Settings,
+    clock: Arc<dyn WallClock>,
+) -> anyhow::Result<Arc<dyn Store>> {
+    let db = &settings.config.db;
+    if db.kind == DbType::Embedded {
+        let file = settings.layout.data_dir.join("weir.redb");
+        return Ok(Arc::new(EmbeddedStore::open(&file, clock)?));
     }
+    let options = MongoOptions {
+        hosts_or_uri: db
+            .host
+            .as_ref()
+            .map(|host| host.expose().to_owned())
+            .unwrap_or_default(),
+        name: Some(db.name.clone()),
+        user: db.user.clone(),
+        password: db
+            .password
+            .as_ref()
+            .map(|password| password.expose().to_owned()),
+        options: db
+            .options
+            .as_ref()
+            .map(|options| options.expose().to_owned()),
+    };
+    Ok(Arc::new(MongoStore::connect(options, clock).await?))
 }
 
 fn announce(house: &House, lines: &[Line]) {

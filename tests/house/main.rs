@@ -18,6 +18,7 @@ mod browser;
 mod faults;
 mod ingest;
 mod settings;
+mod shared_store;
 mod spine;
 mod startup;
 mod support;

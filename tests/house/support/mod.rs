@@ -4,11 +4,13 @@
 pub mod browser;
 pub mod encoder;
 pub mod hls;
+pub mod mongod;
 pub mod pusher;
 pub mod weir;
 
 pub use browser::Browser;
 pub use encoder::Encoder;
+pub use mongod::Mongod;
 pub use weir::Weir;
 
 use std::io::Read as _;

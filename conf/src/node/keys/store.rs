@@ -36,8 +36,8 @@ pub(super) const STORE: Section = Section {
         Key {
             name: "db.name",
             aliases: &[],
-            default: DefaultValue::Is("weir"),
-            doc: "The MongoDB database.",
+            default: DefaultValue::Is("liveapp"),
+            doc: "The MongoDB database of the application LiveApp. Every other application has one of its own name in lower case, as Ant Media's have.",
             kind: Kind::Other {
                 name: "text",
                 expected: "1 to 63 letters, digits, '_' or '-'",

@@ -90,7 +90,7 @@ pub(super) const TEXTS: &[Proof] = &[
     Proof {
         key: "db.name",
         field: |c| c.db.name.clone(),
-        default: "weir",
+        default: "liveapp",
         right: &[("LiveApp_1", "LiveApp_1")],
         wrong: &["a.b", "a b", "$x"],
     },

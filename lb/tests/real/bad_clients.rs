@@ -46,6 +46,43 @@ async fn malformed_requests_are_refused_and_never_passed_on() {
     assert_eq!(up.hits(), 0);
 }
 
+/// What the next hop could read in another way than we do is not passed on.
+#[tokio::test]
+async fn ambiguous_framing_is_refused_as_nginx_does() {
+    let up = Upstream::named("up").await;
+    let lb = start_proxy(&[&up], "");
+    for (framing, status) in [
+        ("Content-Length: 3, 3\r\n", "400"),
+        ("Content-Length: 3\r\nContent-Length: 3\r\n", "400"),
+        ("Transfer-Encoding: gzip, chunked\r\n", "501"),
+        (
+            "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n",
+            "501",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "501",
+        ),
+    ] {
+        let body = if status == "400" {
+            "abc"
+        } else {
+            "3\r\nabc\r\n0\r\n\r\n"
+        };
+        let answer = exchange(
+            lb.http[0],
+            format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n{body}"),
+        )
+        .await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{framing:?}: {answer:?}"
+        );
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer:?}");
+    }
+    assert_eq!(up.hits(), 0);
+}
+
 /// A second request hidden behind an ambiguous first one reaches nobody as a request.
 #[tokio::test]
 async fn nothing_is_smuggled_behind_two_lengths() {

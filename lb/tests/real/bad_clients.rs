@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use crate::tools::{
-    Upstream, closes, connect, exchange, get, start_http, start_proxy, start_with, within,
+    Upstream, closes, connect, exchange, get, read_until, start_http, start_proxy, start_with,
+    within,
 };
 
 #[tokio::test]
@@ -232,4 +233,23 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
     drop((one, two));
     lb.until("weir_lb_connections", "", 0.0).await;
     assert!(get(lb.http[0], "/").await.ends_with("up"));
+}
+
+#[tokio::test]
+async fn a_flood_of_viewers_keeps_no_publisher_out() {
+    let up = Upstream::named("up").await;
+    let (upstream, listen) = (up.addr, "listen 127.0.0.1:0;");
+    let text = format!(
+        "http {{ server {{ {listen} location / {{ proxy_pass http://{upstream}; }} }} }}
+         stream {{ upstream u {{ server {upstream}; }} server {{ {listen} proxy_pass u; }} }}"
+    );
+    let options = weir_lb::LbOptions { connections_max: 2 };
+    let lb = start_with(&text, options, Duration::from_secs(5));
+    let _held = (connect(lb.http[0]).await, connect(lb.http[0]).await);
+    lb.until("weir_lb_connections", "", 2.0).await;
+    assert!(closes(&mut connect(lb.http[0]).await).await);
+    let mut publisher = connect(lb.tcp[0]).await;
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    publisher.write_all(request).await.unwrap();
+    read_until(&mut publisher, "\r\n\r\nup").await;
 }

@@ -162,7 +162,7 @@ async fn a_header_that_trickles_is_cut_and_a_slow_one_in_time_is_not() {
     kept.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .await
         .unwrap();
-    crate::tools::read_until(&mut kept, "up").await;
+    read_until(&mut kept, "up").await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     // Between requests it is keepalive_timeout that counts.
     kept.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n")
@@ -170,7 +170,7 @@ async fn a_header_that_trickles_is_cut_and_a_slow_one_in_time_is_not() {
         .unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
     kept.write_all(b"\r\n").await.unwrap();
-    crate::tools::read_until(&mut kept, "up").await;
+    read_until(&mut kept, "up").await;
     kept.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     assert!(closes(&mut kept).await);
     // Nobody else was disturbed.
@@ -185,7 +185,7 @@ async fn a_body_that_stops_coming_is_given_up() {
     let mut stream = connect(lb.http[0]).await;
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc";
     stream.write_all(head.as_bytes()).await.unwrap();
-    let answer = crate::tools::read_until(&mut stream, "</html>").await;
+    let answer = read_until(&mut stream, "</html>").await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     lb.until("weir_lb_connections", "", 0.0).await;
     lb.until("weir_lb_peer_active", "", 0.0).await;
@@ -200,7 +200,7 @@ async fn idle_connections_are_closed_after_their_time() {
         .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .await
         .unwrap();
-    crate::tools::read_until(&mut stream, "up").await;
+    read_until(&mut stream, "up").await;
     assert!(closes(&mut stream).await);
     let lb = start_proxy(&[&up], "keepalive_timeout 0;");
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";

@@ -4,9 +4,13 @@
 //! new one, once: the origin closes idle connections whenever it likes, and a GET may be repeated
 //! (RFC 9110 section 9.2.2).
 //!
+//! An origin has a number of fetches under way at most ([`Places`]): one that hangs must not use up
+//! what all have together, or the streams of the others would stop with its own.
+//!
 //! Limits: [`HttpFetchOptions`]. Failures: [`FetchError`].
 
 use crate::fetch::{Fetch, FetchBody, FetchError, FetchRequest, FetchResponse};
+use crate::places::{Place, Places};
 use crate::pool::{Connection, Pool};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -37,6 +41,8 @@ pub struct HttpFetchOptions {
     pub body_idle_timeout_ms: u64,
     /// Bytes of one body.
     pub response_bytes_max: u64,
+    /// Fetches under way at one origin.
+    pub fetches_per_origin_max: usize,
     /// Idle connections kept an origin.
     pub idle_per_origin_max: usize,
     /// How long an idle connection is kept, ms.
@@ -50,6 +56,7 @@ impl Default for HttpFetchOptions {
             head_timeout_ms: 5_000,
             body_idle_timeout_ms: 5_000,
             response_bytes_max: 64 << 20,
+            fetches_per_origin_max: 256,
             idle_per_origin_max: 32,
             idle_ms_max: 15_000,
         }
@@ -61,6 +68,7 @@ impl Default for HttpFetchOptions {
 pub struct HttpFetch {
     options: HttpFetchOptions,
     pool: Arc<Pool>,
+    places: Places,
 }
 
 impl HttpFetch {
@@ -70,6 +78,7 @@ impl HttpFetch {
         Self {
             options,
             pool: Arc::new(Pool::new(options.idle_per_origin_max, idle_max)),
+            places: Places::new(options.fetches_per_origin_max),
         }
     }
 
@@ -134,6 +143,7 @@ impl HttpFetch {
         origin: String,
         connection: Connection,
         response: Response<Incoming>,
+        place: Place,
     ) -> Result<FetchResponse, FetchError> {
         let limit_bytes = self.options.response_bytes_max;
         let (head, body) = response.into_parts();
@@ -153,6 +163,7 @@ impl HttpFetch {
                 left_bytes: limit_bytes,
                 limit_bytes,
                 idle_ms: self.options.body_idle_timeout_ms,
+                _place: place,
             }),
         })
     }
@@ -161,9 +172,10 @@ impl HttpFetch {
 #[async_trait]
 impl Fetch for HttpFetch {
     async fn fetch(&self, request: FetchRequest) -> Result<FetchResponse, FetchError> {
+        let place = self.places.take(&request.origin)?;
         if let Some(mut kept) = self.pool.take(&request.origin) {
             match self.send(&mut kept, &request).await {
-                Ok(response) => return self.response(request.origin, kept, response),
+                Ok(response) => return self.response(request.origin, kept, response, place),
                 Err(FetchError::HeadBroken { .. }) => {
                     tracing::debug!(origin = request.origin, "kept connection was dead");
                 }
@@ -172,7 +184,7 @@ impl Fetch for HttpFetch {
         }
         let mut fresh = self.connect(&request.origin).await?;
         let response = self.send(&mut fresh, &request).await?;
-        self.response(request.origin, fresh, response)
+        self.response(request.origin, fresh, response, place)
     }
 }
 
@@ -185,6 +197,8 @@ struct HttpBody {
     left_bytes: u64,
     limit_bytes: u64,
     idle_ms: u64,
+    /// Given back with the last byte.
+    _place: Place,
 }
 
 #[async_trait]

@@ -24,6 +24,7 @@ mod http_fetch;
 mod key;
 mod metrics;
 mod object;
+mod places;
 pub mod policy;
 mod pool;
 mod store;

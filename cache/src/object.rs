@@ -8,6 +8,7 @@ use http::{HeaderMap, StatusCode, header};
 use std::hash::Hasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// What a header map and the bookkeeping of one object are reckoned to weigh, bytes.
 pub(crate) const OBJECT_OVERHEAD_BYTES: u64 = 1024;
@@ -103,6 +104,15 @@ impl Object {
         self.lifetime().map_or(Standing::Expired, |life| {
             life.standing(now_ms.saturating_sub(self.arrived_ms))
         })
+    }
+
+    /// How long after its arrival it may be used for anything.
+    pub(crate) fn usable(&self) -> Duration {
+        let usable_ms = self.lifetime().map_or(0, |life| {
+            let all_ms = life.fresh_ms.saturating_add(life.stale_if_error_ms);
+            all_ms.saturating_sub(life.initial_age_ms)
+        });
+        Duration::from_millis(usable_ms)
     }
 
     /// Current age, ms (RFC 9111 section 4.2.3).

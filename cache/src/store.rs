@@ -3,20 +3,44 @@
 //! Not by frequency: what a live audience wants next is always the newest object, which nobody has
 //! asked for before. One look-up is one hash and no body copy.
 //!
+//! An object that can no longer answer anybody leaves by itself, at the latest with the next insert:
+//! else the "not there" answers to made-up names, good for a second, would push out what is watched.
+//!
 //! Limits: `store_bytes_max` in all. The bound is enforced after each insert, before it returns.
 
 use crate::key::Key;
 use crate::metrics::Metrics;
 use crate::object::Object;
+use moka::Expiry;
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 #[derive(Debug)]
 pub(crate) struct Store {
     objects: Cache<Key, Arc<Object>>,
     metrics: Arc<Metrics>,
+}
+
+/// Keeps an object for as long as it may be used for anything.
+struct Usable;
+
+impl Expiry<Key, Arc<Object>> for Usable {
+    fn expire_after_create(&self, _: &Key, object: &Arc<Object>, _: Instant) -> Option<Duration> {
+        Some(object.usable())
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &Key,
+        object: &Arc<Object>,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(object.usable())
+    }
 }
 
 impl Store {
@@ -26,6 +50,7 @@ impl Store {
             .name("weir-cache")
             .max_capacity(bytes_max)
             .eviction_policy(EvictionPolicy::lru())
+            .expire_after(Usable)
             .weigher(|_, object: &Arc<Object>| {
                 u32::try_from(object.weight_bytes()).unwrap_or(u32::MAX)
             })

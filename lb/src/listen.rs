@@ -2,7 +2,7 @@
 //!
 //! Why one loop for HTTP and TCP: the limit on connections, the stop, and what to do when the
 //! system runs out of files are the same. Limits: [`crate::LbOptions::connections_max`] over all
-//! listeners; beyond it a connection is closed at once, as nginx does without free
+//! listeners of a kind; beyond it a connection is closed at once, as nginx does without free
 //! `worker_connections`. Failures at bind are typed; failures to accept are logged and waited out.
 
 use std::net::SocketAddr;

@@ -24,8 +24,9 @@ use crate::metrics::Metrics;
 /// What the node says beside the configuration file.
 #[derive(Debug, Clone)]
 pub struct LbOptions {
-    /// Client connections at once, over all listeners. The file's `worker_processes` times
-    /// `worker_connections` holds too; the smaller wins.
+    /// Client connections at once, over all HTTP listeners, and again over all those of the
+    /// `stream` block: a flood of viewers shall not keep publishers out. The file's
+    /// `worker_processes` times `worker_connections` holds too; the smaller wins.
     pub connections_max: usize,
 }
 
@@ -176,9 +177,9 @@ impl Bound {
         let (ending, _) = watch::channel(false);
         let loops = TaskTracker::new();
         let connections = TaskTracker::new();
-        let limit = Arc::new(Semaphore::new(
-            self.connections_max.min(Semaphore::MAX_PERMITS),
-        ));
+        let places = self.connections_max.min(Semaphore::MAX_PERMITS);
+        let http_limit = Arc::new(Semaphore::new(places));
+        let tcp_limit = Arc::new(Semaphore::new(places));
         for group in &self.groups {
             health::spawn(group, &loops, &shutdown);
         }
@@ -197,7 +198,7 @@ impl Bound {
                 });
             };
             let refused = self.metrics.refused.clone();
-            loops.spawn(listener.run(shutdown.clone(), Arc::clone(&limit), refused, serve));
+            loops.spawn(listener.run(shutdown.clone(), Arc::clone(&http_limit), refused, serve));
         }
         for (listener, server) in self.tcp {
             let metrics = listener.metrics.clone();
@@ -210,7 +211,7 @@ impl Bound {
                 });
             };
             let refused = self.metrics.refused.clone();
-            loops.spawn(listener.run(shutdown.clone(), Arc::clone(&limit), refused, serve));
+            loops.spawn(listener.run(shutdown.clone(), Arc::clone(&tcp_limit), refused, serve));
         }
         shutdown.cancelled().await;
         loops.close();

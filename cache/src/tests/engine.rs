@@ -334,3 +334,23 @@ async fn a_range_waits_for_its_bytes_only() {
         b"0123456789"
     );
 }
+
+#[tokio::test]
+async fn answers_that_say_no_leave_the_store_when_their_time_is_over() {
+    let origin = Origin::start().await;
+    origin.set("/kept", 200, "max-age=3600", b"segment");
+    let pair = Pair::new(small_cache(|o| o.negative_ttl_ms = 20), &origin.address);
+    pair.get(ask("/kept")).await.unwrap();
+    for n in 0..50 {
+        let path = format!("/made-up/{n}");
+        origin.set(&path, 404, "max-age=1", b"");
+        pair.get(ask(&path)).await.unwrap();
+    }
+    until("only what is good for something is kept", || {
+        // Forgetting what is not there clears up, as the next insert would.
+        pair.cache.purge("/none");
+        pair.cache.metrics.objects.get() == 1 && pair.cache.metrics.stored_bytes.get() < 2048
+    })
+    .await;
+    assert!(pair.cache.hit("/kept").is_some());
+}

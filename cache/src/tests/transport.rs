@@ -132,3 +132,36 @@ async fn nobody_there_nonsense_and_too_much_are_told_apart() {
     let error = impatient().fetch(request(&large)).await.unwrap_err();
     assert_eq!(error, FetchError::TooLarge { limit_bytes: 16 });
 }
+
+#[tokio::test]
+async fn an_origin_that_hangs_uses_up_no_places_of_another() {
+    let fetch = Arc::new(HttpFetch::new(HttpFetchOptions {
+        fetches_per_origin_max: 2,
+        ..HttpFetchOptions::default()
+    }));
+    // The kernel takes connections for it; nobody answers them.
+    let hangs = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let hung = hangs.local_addr().unwrap().to_string();
+    let waiting: Vec<_> = (0..2)
+        .map(|_| {
+            let (fetch, request) = (Arc::clone(&fetch), request(&hung));
+            tokio::spawn(async move { fetch.fetch(request).await.map(drop) })
+        })
+        .collect();
+    let _both = (hangs.accept().await.unwrap(), hangs.accept().await.unwrap());
+    let refused = fetch.fetch(request(&hung)).await.map(drop).unwrap_err();
+    assert!(matches!(refused, FetchError::Busy { limit: 2, .. }));
+
+    let (well, _) = closing_origin(9).await;
+    let held = fetch.fetch(request(&well)).await.unwrap();
+    let also = fetch.fetch(request(&well)).await.unwrap();
+    let refused = fetch.fetch(request(&well)).await.map(drop);
+    assert!(refused.is_err(), "a body being read has its place");
+    assert_eq!(drain(held).await.unwrap(), b"ok");
+    assert_eq!(drain(also).await.unwrap(), b"ok");
+    let again = fetch.fetch(request(&well)).await.unwrap();
+    assert_eq!(drain(again).await.unwrap(), b"ok");
+    for task in &waiting {
+        task.abort();
+    }
+}

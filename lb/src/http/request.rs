@@ -1,13 +1,15 @@
 //! From a request's header to a location: Pingora's `request_filter`.
 //!
 //! Refused here: no or a malformed `Host` (400), a path that cannot be normalised (400), a header
-//! too long (400, as nginx), a body announced too long (413). Two `Host` headers, smuggled
-//! lengths and the like are refused by Pingora before.
+//! too long (400, as nginx), a body announced too long (413), a length or a transfer coding that
+//! the next hop could read in another way (400 and 501, as nginx). Two `Host` headers, two
+//! different lengths and the like are refused by Pingora before.
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use http::Version;
-use http::header::{CONTENT_LENGTH, EXPECT, HOST};
+use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use pingora::proxy::Session;
 use weir_conf::nginx::model::{Common, Return};
 
@@ -62,6 +64,7 @@ impl Gateway {
 
     fn choose(&self, session: &Session, ctx: &mut Ctx) -> Result<Option<Step>, u16> {
         let request = session.req_header();
+        check_framing(&request.headers)?;
         let host = match request.headers.get(HOST) {
             Some(host) => host_name(host.as_bytes()).ok_or(400_u16)?,
             None if request.version == Version::HTTP_11 => return Err(400),
@@ -240,6 +243,30 @@ impl Gateway {
 enum Step {
     Reply(Reply),
     Close,
+}
+
+/// Lets pass only what every next hop reads in one way (RFC 9110 section 8.6, RFC 9112 section 6.1):
+/// one length in digits, one transfer coding, which is `chunked`. Pingora understands more than
+/// that, but passes a list of lengths on as it came and other codings as if they were none.
+///
+/// # Errors
+/// The status to refuse with, nginx's.
+fn check_framing(headers: &HeaderMap) -> Result<(), u16> {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    if let Some(length) = lengths.next() {
+        let digits = length.as_bytes().iter().all(u8::is_ascii_digit);
+        if !digits || lengths.next().is_some() {
+            return Err(400);
+        }
+    }
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if let Some(coding) = codings.next() {
+        let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        if !chunked || codings.next().is_some() {
+            return Err(501);
+        }
+    }
+    Ok(())
 }
 
 /// The length of the body the client announces; zero if it does not say.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 use crate::tools::{
-    Upstream, closes, connect, exchange, get, start_http, start_proxy, start_with, within,
+    Upstream, closes, connect, exchange, get, read_until, start_http, start_proxy, start_with,
+    within,
 };
 
 #[tokio::test]
@@ -43,6 +44,43 @@ async fn malformed_requests_are_refused_and_never_passed_on() {
     assert_eq!(up.hits(), 0);
     let answer = exchange(lb.http[0], "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 405 "), "{answer:?}");
+    assert_eq!(up.hits(), 0);
+}
+
+/// What the next hop could read in another way than we do is not passed on.
+#[tokio::test]
+async fn ambiguous_framing_is_refused_as_nginx_does() {
+    let up = Upstream::named("up").await;
+    let lb = start_proxy(&[&up], "");
+    for (framing, status) in [
+        ("Content-Length: 3, 3\r\n", "400"),
+        ("Content-Length: 3\r\nContent-Length: 3\r\n", "400"),
+        ("Transfer-Encoding: gzip, chunked\r\n", "501"),
+        (
+            "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n",
+            "501",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            "501",
+        ),
+    ] {
+        let body = if status == "400" {
+            "abc"
+        } else {
+            "3\r\nabc\r\n0\r\n\r\n"
+        };
+        let answer = exchange(
+            lb.http[0],
+            format!("POST / HTTP/1.1\r\nHost: a\r\n{framing}\r\n{body}"),
+        )
+        .await;
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status} ")),
+            "{framing:?}: {answer:?}"
+        );
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer:?}");
+    }
     assert_eq!(up.hits(), 0);
 }
 
@@ -124,7 +162,7 @@ async fn a_header_that_trickles_is_cut_and_a_slow_one_in_time_is_not() {
     kept.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .await
         .unwrap();
-    crate::tools::read_until(&mut kept, "up").await;
+    read_until(&mut kept, "up").await;
     tokio::time::sleep(Duration::from_millis(600)).await;
     // Between requests it is keepalive_timeout that counts.
     kept.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n")
@@ -132,7 +170,7 @@ async fn a_header_that_trickles_is_cut_and_a_slow_one_in_time_is_not() {
         .unwrap();
     tokio::time::sleep(Duration::from_millis(20)).await;
     kept.write_all(b"\r\n").await.unwrap();
-    crate::tools::read_until(&mut kept, "up").await;
+    read_until(&mut kept, "up").await;
     kept.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
     assert!(closes(&mut kept).await);
     // Nobody else was disturbed.
@@ -147,7 +185,7 @@ async fn a_body_that_stops_coming_is_given_up() {
     let mut stream = connect(lb.http[0]).await;
     let head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc";
     stream.write_all(head.as_bytes()).await.unwrap();
-    let answer = crate::tools::read_until(&mut stream, "</html>").await;
+    let answer = read_until(&mut stream, "</html>").await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     lb.until("weir_lb_connections", "", 0.0).await;
     lb.until("weir_lb_peer_active", "", 0.0).await;
@@ -162,7 +200,7 @@ async fn idle_connections_are_closed_after_their_time() {
         .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
         .await
         .unwrap();
-    crate::tools::read_until(&mut stream, "up").await;
+    read_until(&mut stream, "up").await;
     assert!(closes(&mut stream).await);
     let lb = start_proxy(&[&up], "keepalive_timeout 0;");
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -195,4 +233,23 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
     drop((one, two));
     lb.until("weir_lb_connections", "", 0.0).await;
     assert!(get(lb.http[0], "/").await.ends_with("up"));
+}
+
+#[tokio::test]
+async fn a_flood_of_viewers_keeps_no_publisher_out() {
+    let up = Upstream::named("up").await;
+    let (upstream, listen) = (up.addr, "listen 127.0.0.1:0;");
+    let text = format!(
+        "http {{ server {{ {listen} location / {{ proxy_pass http://{upstream}; }} }} }}
+         stream {{ upstream u {{ server {upstream}; }} server {{ {listen} proxy_pass u; }} }}"
+    );
+    let options = weir_lb::LbOptions { connections_max: 2 };
+    let lb = start_with(&text, options, Duration::from_secs(5));
+    let _held = (connect(lb.http[0]).await, connect(lb.http[0]).await);
+    lb.until("weir_lb_connections", "", 2.0).await;
+    assert!(closes(&mut connect(lb.http[0]).await).await);
+    let mut publisher = connect(lb.tcp[0]).await;
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    publisher.write_all(request).await.unwrap();
+    read_until(&mut publisher, "\r\n\r\nup").await;
 }

@@ -40,7 +40,7 @@ impl Aggregate {
 impl Iterator for Aggregate {
     type Item = Result<Message, DropReason>;
 
-    /// The next part, a slice of the aggregate; an error when what is left is no tag (the rest is
+    /// The next part; an error when what is left is no tag (the rest is
     /// lost then).
     fn next(&mut self) -> Option<Self::Item> {
         while !self.rest.is_empty() {
@@ -72,7 +72,8 @@ impl Aggregate {
         if rest.len() < body_bytes {
             return Err(DropReason::BadAggregate);
         }
-        let payload = rest.split_to(body_bytes);
+        // A copy: a part kept for long shall not keep the whole aggregate.
+        let payload = Bytes::copy_from_slice(&rest.split_to(body_bytes));
         rest.advance(rest.len().min(BACK_POINTER_BYTES));
         let first_ms = *self.first_part_ms.get_or_insert(part_ms);
         let since_first_ms = part_ms.wrapping_sub(first_ms);

@@ -8,6 +8,7 @@
 //! What cannot be read is dropped and counted, and only a row of it ends the connection: one bad
 //! frame is a glitch, a hundred are not media.
 
+use bytes::Bytes;
 use weir_media::codec::flv::{self, AudioTag, FlvError, VideoTag};
 use weir_media::codec::{CodecError, aac, h264};
 use weir_media::{Frame, Timestamp, TrackKind, TrackParams};
@@ -17,6 +18,10 @@ use super::{Event, Metadata};
 use crate::ingest::rtmp::chunk::{ChunkReader, Message};
 use crate::ingest::rtmp::error::{Fault, WireError};
 use crate::ingest::rtmp::message::kind;
+
+/// Frames up to this length, and those that are less than half of their message, are copied out of
+/// what they came in, bytes. See [`compact`].
+const COPIED_BYTES_MAX: usize = 16 * 1024;
 
 /// Why a message was thrown away.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -111,12 +116,17 @@ impl MediaReader {
         reader: &ChunkReader,
     ) -> Result<Option<Event>, WireError> {
         let dts_ms = self.clock.unwrap(message.timestamp_ms);
+        let message_bytes = message.payload.len();
         let outcome = if message.kind == kind::VIDEO {
             flv::parse_video(message.payload).map(|tag| self.video_tag(tag, dts_ms))
         } else {
             flv::parse_audio(message.payload).map(|tag| self.audio_tag(tag, dts_ms))
         };
         match outcome {
+            Ok(Outcome::Event(Event::Frame(mut frame))) => {
+                frame.data = compact(frame.data, message_bytes);
+                Ok(Some(Event::Frame(frame)))
+            }
             Ok(Outcome::Event(event)) => Ok(Some(event)),
             Ok(Outcome::Nothing) => Ok(None),
             Ok(Outcome::Drop(reason)) => self.dropped(reason, reader).map(Some),
@@ -228,6 +238,17 @@ fn read_video_header(avcc: &[u8]) -> Result<VideoTrack, CodecError> {
         params: TrackParams::Video(h264::video_params(avcc)?),
         nal_length_size,
     })
+}
+
+/// A frame that holds about as much memory as it has bytes. A slice keeps alive all of the buffer
+/// it is of, and whoever holds frames counts only the slices: without this, small frames strewn
+/// among bytes that are thrown away would hold hundreds of times what the limits say.
+fn compact(data: Bytes, message_bytes: usize) -> Bytes {
+    if data.len() <= COPIED_BYTES_MAX || data.len() < message_bytes / 2 {
+        Bytes::copy_from_slice(&data)
+    } else {
+        data
+    }
 }
 
 /// Parameters are news only when they differ: encoders repeat them.

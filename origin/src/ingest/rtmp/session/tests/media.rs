@@ -122,3 +122,51 @@ fn a_codec_we_cannot_carry_is_named() {
     assert_eq!(answer.code, "NetStream.Publish.Rejected");
     assert!(answer.description.contains("HEVC"), "{answer:?}");
 }
+
+/// Small frames among bytes that are thrown away: held, they must not hold the buffers that they
+/// came in, since a stream's limits count frames by their own length.
+#[test]
+fn small_frames_do_not_hold_the_read_buffer() {
+    const READ_BUFFER_BYTES: usize = 64 * 1024;
+    let junk = vec![0; 50_000];
+    let mut encoder = Encoder::shake_hands();
+    encoder
+        .connect(APP)
+        .chunk_size(65_536)
+        .publish("cam1")
+        .headers();
+    let (mut session, mut start) = (session(), BytesMut::from(&encoder.take()[..]));
+    while let Some(event) = session.poll(&mut start).unwrap() {
+        if matches!(event, Event::PublishRequested(_)) {
+            session.accept_publish();
+        }
+    }
+    let mut part = BytesMut::new();
+    let tag = picture(true, 0, 30);
+    part.put_u8(kind::VIDEO);
+    part.put_uint(tag.len() as u64, 3);
+    part.put_bytes(0, 7);
+    part.put_slice(&tag);
+    part.put_u32(0);
+    part.put_u8(kind::DATA_AMF0);
+    part.put_uint(8000, 3);
+    part.put_bytes(0, 7 + 8000 + 4);
+    for (kind, body) in [(kind::VIDEO, &tag[..]), (kind::AGGREGATE, &part[..])] {
+        encoder.message(6, kind, 1, 40, body);
+        encoder.message(5, 200, 1, 40, &junk);
+        let mut input = BytesMut::with_capacity(READ_BUFFER_BYTES);
+        input.put_slice(&encoder.take());
+        let mut held = Vec::new();
+        while let Some(event) = session.poll(&mut input).unwrap() {
+            if let Event::Frame(frame) = event {
+                held.push(frame);
+            }
+        }
+        assert_eq!(held.len(), 1, "kind {kind}");
+        assert!(input.is_empty());
+        assert!(
+            input.try_reclaim(READ_BUFFER_BYTES),
+            "kind {kind}: the frame holds the buffer"
+        );
+    }
+}

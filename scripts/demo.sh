@@ -54,7 +54,7 @@ ffmpeg_pid=$!
 wait_for "http://127.0.0.1:$http_port/LiveApp/streams/demo.m3u8" "stream" 30
 
 echo
-sed -n '1,12p' "$dir/weir.log" | grep -v '^{' | grep -vE '^[0-9]{4}-' || true
+sed '/^Publish/,$d' "$dir/weir.log"
 cat <<TEXT
 
   Watch   http://127.0.0.1:$http_port/LiveApp/play.html?id=demo

@@ -9,8 +9,10 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use weir_conf::node::LogFormat;
 
 /// Who says too much for the level chosen: libraries, whose words an operator has no use for, and
-/// below `debug` the balancer's line a request. `RUST_LOG` asks for more.
-const QUIET: &str = "pingora_core=warn,pingora_proxy=warn,hyper=warn";
+/// below `debug` the balancer's line a request. Pingora's proxy says an error for each client that
+/// goes away inside a header; the balancer logs upstreams' failures itself. `RUST_LOG` asks for
+/// more.
+const QUIET: &str = "pingora_core=warn,pingora_proxy=off,hyper=warn";
 const NO_ACCESS_LINES: &str = "weir_lb::access=warn";
 
 /// Starts the log. Called once; a second call changes nothing.

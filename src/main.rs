@@ -7,6 +7,7 @@ mod api;
 mod banner;
 mod cli;
 mod doors;
+mod files;
 mod house;
 mod logging;
 mod roles;
@@ -45,5 +46,6 @@ fn run(cli: &cli::Cli) -> anyhow::Result<()> {
     let log = &settings.config.log;
     logging::start(log.level.as_str(), log.format, rust_log.as_deref())?;
     settings.warn();
+    files::raise_limit(settings.config.http.max_connections);
     house::run(settings)
 }

@@ -1,12 +1,13 @@
 //! Where an edge asks for streams when it shares no store with its origins: the origins themselves,
 //! from the list `cluster.origin.nodes`, over the REST call that everybody else uses.
 //!
-//! All origins are asked at once; the first that broadcasts the stream is its origin. One that does
-//! not answer is passed over as long as another knows the stream; when none does and one was
-//! silent, the answer is "cannot tell", not "no such stream".
+//! All origins are asked at once; the first that broadcasts the stream is its origin, and nobody
+//! waits for the others. One that does not answer is passed over as long as another knows the
+//! stream; when none does and one was silent, the answer is "cannot tell", not "no such stream".
 
 use async_trait::async_trait;
-use futures::future::join_all;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use std::sync::Arc;
 use tokio::sync::broadcast;
 use weir_cache::{Fetch, FetchRequest};
@@ -91,9 +92,10 @@ struct Told {
 #[async_trait]
 impl StreamSource for StaticOrigins {
     async fn lookup(&self, key: &StreamKey) -> Result<Option<Broadcast>, StoreError> {
-        let answers = join_all(self.origins.iter().map(|origin| self.ask(origin, key))).await;
+        let asked = self.origins.iter().map(|origin| self.ask(origin, key));
+        let mut answers: FuturesUnordered<_> = asked.collect();
         let mut silent = None;
-        for answer in answers {
+        while let Some(answer) = answers.next().await {
             match answer {
                 Ok(Some(found)) => return Ok(Some(found)),
                 Ok(None) => {}

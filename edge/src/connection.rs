@@ -11,6 +11,7 @@ use crate::answer::Reply;
 use crate::edge::Edge;
 use crate::wire::Watch;
 use async_trait::async_trait;
+use http::uri::Scheme;
 use http::{Method, StatusCode, Version, header};
 use pingora::ErrorType;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream};
@@ -109,8 +110,13 @@ impl Connection {
         }
         // RFC 9112 section 3.2: exactly one Host in HTTP/1.1; more than one is refused already.
         let no_host = head.version == Version::HTTP_11 && !head.headers.contains_key(header::HOST);
-        let path = head.uri.path();
-        if no_host || !head.raw_path_is_utf8() || !(path.starts_with('/') || path == "*") {
+        // RFC 9112 section 3.2: a path, `*`, or a whole http URL; `host:port` is for CONNECT only,
+        // and a target without a slash would otherwise be read as one.
+        let formed = match head.uri.scheme() {
+            None => target.starts_with(b"/") || target == b"*",
+            Some(scheme) => *scheme == Scheme::HTTP || *scheme == Scheme::HTTPS,
+        };
+        if no_host || !head.raw_path_is_utf8() || !formed {
             return HeadRead::Refused(StatusCode::BAD_REQUEST);
         }
         HeadRead::Request

@@ -4,7 +4,9 @@ use crate::support::encoder::Pattern;
 use crate::support::hls::MediaList;
 use crate::support::weir::command;
 use crate::support::{Encoder, Weir, wait_for};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 fn conf(name: &str) -> PathBuf {
@@ -199,6 +201,22 @@ fn one_role_each_with_a_static_origin() {
 }
 
 #[test]
+fn an_origin_that_hangs_hides_no_stream_of_another() {
+    let hung = Weir::builder().role("origin").start();
+    let origin = Weir::builder().role("origin").start();
+    let nodes = [&hung, &origin].map(|node| node.address("origin http"));
+    let edge = Weir::builder()
+        .role("edge")
+        .set("cluster.origin.nodes", &nodes.join(","))
+        .start();
+    let _encoder = Encoder::publish(&origin.rtmp("cam1"), &Pattern::default());
+    origin.wait_log(&["cam1", "publisher admitted"]);
+    // It takes connections and answers none.
+    hung.signal("STOP");
+    edge.wait_live("cam1");
+}
+
+#[test]
 fn a_balancer_alone_stands_before_edges_and_origins_of_its_file() {
     let origin = Weir::builder().role("origin").start();
     let edge = Weir::builder()
@@ -222,4 +240,29 @@ fn a_balancer_alone_stands_before_edges_and_origins_of_its_file() {
         .start();
     let _encoder = Encoder::publish(&lb.rtmp("cam1"), &Pattern::default());
     lb.wait_live("cam1");
+}
+
+#[test]
+fn the_soft_limit_on_open_files_is_raised() {
+    let dir = tempfile::tempdir().unwrap();
+    let weir = command();
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -Sn 256 && exec \"$0\" origin"])
+        .arg(weir.get_program())
+        .envs([("WEIR_HTTP_PORT", "0"), ("WEIR_RTMP_PORT", "0")])
+        .env("WEIR_DATA_DIR", dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = lines.map_while(Result::ok).any(|l| l.starts_with("Ready"));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(ready);
+    let files = limits.lines().find(|l| l.starts_with("Max open files"));
+    let words: Vec<_> = files.unwrap().split_whitespace().collect();
+    assert_ne!(words[3], "256");
+    assert_eq!(words[3], words[4], "soft and hard: {words:?}");
 }

@@ -27,6 +27,10 @@ async fn malformed_requests_are_400_and_close() {
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
         b"GET * HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
         b"GET /\xff\xfe HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET live HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET ?x HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET ftp://a/x HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
         let status = status_of(&house, request).await;
         assert_eq!(status, 400, "{}", String::from_utf8_lossy(request));

@@ -148,14 +148,19 @@ impl Weir {
             .sum()
     }
 
-    /// Waits until the stream's first playlist can be had.
+    /// Waits until the stream's playlists can be had: the multivariant one and those it lists. (An
+    /// edge may remember for a second that one of them was not there yet.)
     pub fn wait_live(&self, id: &str) {
-        let url = self.url(&format!("/LiveApp/streams/{id}/video.m3u8"));
-        let audio = self.url(&format!("/LiveApp/streams/{id}/audio.m3u8"));
-        let live = |url: &str| request("GET", url).is_ok_and(|a| a.status == 200);
-        wait_for(&format!("{id} live"), || {
-            (live(&url) || live(&audio)).then_some(())
-        });
+        let url = |name: &str| self.url(&format!("/LiveApp/streams/{name}"));
+        let there = |url: &str| request("GET", url).ok().filter(|a| a.status == 200);
+        let multivariant = url(&format!("{id}.m3u8"));
+        let text = wait_for(&format!("{id} live"), || there(&multivariant)).text();
+        for track in ["video", "audio"] {
+            let name = format!("{id}/{track}.m3u8");
+            if text.contains(&name) {
+                wait_for(&format!("{name} live"), || there(&url(&name)));
+            }
+        }
     }
 
     /// The directory of this process; its data lies in `data` in it.

@@ -2,7 +2,7 @@
 
 use crate::support::encoder::Pattern;
 use crate::support::hls::MediaList;
-use crate::support::weir::command;
+use crate::support::weir::{command, without_settings};
 use crate::support::{Encoder, Weir, wait_for};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -246,7 +246,9 @@ fn a_balancer_alone_stands_before_edges_and_origins_of_its_file() {
 fn the_soft_limit_on_open_files_is_raised() {
     let dir = tempfile::tempdir().unwrap();
     let weir = command();
-    let mut child = Command::new("sh")
+    let mut shell = Command::new("sh");
+    without_settings(&mut shell);
+    let mut child = shell
         .args(["-c", "ulimit -Sn 256 && exec \"$0\" origin"])
         .arg(weir.get_program())
         .envs([("WEIR_HTTP_PORT", "0"), ("WEIR_RTMP_PORT", "0")])

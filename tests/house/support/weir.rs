@@ -223,10 +223,15 @@ impl Drop for Weir {
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
     command.stdin(Stdio::null());
+    without_settings(&mut command);
+    command
+}
+
+/// Keeps the settings in this process's environment (those of the tests among them) out of another.
+pub fn without_settings(command: &mut Command) {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("WEIR_")) {
         command.env_remove(name);
     }
-    command
 }
 
 /// Name of the environment variable that overrides a properties key.

@@ -193,6 +193,15 @@ impl Consumer {
         }
     }
 
+    /// The next event, if it is there already: for a reader in the producer's own task, which
+    /// needs no waking.
+    pub fn try_recv(&mut self) -> Option<BusEvent> {
+        match self.read() {
+            Read::Event(event) => Some(event),
+            Read::Nothing | Read::Ended => None,
+        }
+    }
+
     /// Frames this consumer has lost by being slow.
     pub fn lost_frames(&self) -> u64 {
         self.lost_frames

@@ -90,10 +90,23 @@ impl Timestamp {
 
 /// `ticks` of `from` counted in `to`, nearest, halves up. Cannot overflow: 64 + 32 bits and a
 /// doubling fit 128.
+///
+/// Rates that divide each other, as a frame's do several times on its way, need no 128-bit
+/// division.
 fn scale(ticks: i64, from: NonZeroU32, to: NonZeroU32) -> i128 {
-    if from == to {
-        return i128::from(ticks);
+    if to.get().is_multiple_of(from.get()) {
+        return i128::from(ticks).saturating_mul(i128::from(to.get() / from));
     }
+    if from.get().is_multiple_of(to.get()) {
+        let divisor = i64::from(from.get() / to);
+        if let Some(raised) = ticks.checked_add(divisor / 2) {
+            return i128::from(raised.div_euclid(divisor));
+        }
+    }
+    scale_any(ticks, from, to)
+}
+
+fn scale_any(ticks: i64, from: NonZeroU32, to: NonZeroU32) -> i128 {
     let from = i128::from(from.get());
     let doubled = i128::from(ticks)
         .saturating_mul(i128::from(to.get()))
@@ -195,6 +208,13 @@ mod tests {
             let out = Timestamp::new(t, hz(r)).rescale(hz(s)).unwrap();
             let err = (i128::from(out.ticks()) * i128::from(r) - i128::from(t) * i128::from(s)).abs();
             prop_assert!(err * 2 <= i128::from(r));
+        }
+
+        #[test]
+        fn rates_that_divide_each_other_round_like_all(t in any::<i64>(), r in 1u32..200_000, k in 1u32..10_000) {
+            for (from, to) in [(hz(r), hz(r * k)), (hz(r * k), hz(r))] {
+                prop_assert_eq!(scale(t, from, to), scale_any(t, from, to));
+            }
         }
     }
 }

@@ -101,6 +101,22 @@ fn joins_at_the_group_start() {
 }
 
 #[test]
+fn a_reader_that_never_waits_sees_what_is_there() {
+    let (producer, bus) = bus(100);
+    let mut consumer = bus.subscribe();
+    assert!(consumer.try_recv().is_none());
+    producer.set_params(video_params(320));
+    producer.push(picture(0, true));
+    assert!(matches!(consumer.try_recv(), Some(BusEvent::Params(_))));
+    assert!(matches!(consumer.try_recv(), Some(BusEvent::Frame(_))));
+    assert!(consumer.try_recv().is_none());
+    producer.push(picture(1, false));
+    drop(producer);
+    assert!(matches!(consumer.try_recv(), Some(BusEvent::Frame(_))));
+    assert!(consumer.try_recv().is_none());
+}
+
+#[test]
 fn the_slow_lose_frames_and_it_is_counted() {
     let (producer, bus) = bus(6);
     producer.set_params(video_params(320));

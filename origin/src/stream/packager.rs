@@ -5,9 +5,7 @@
 //! wake-up, is never behind, and loses nothing. Like any other it starts at a key frame. A bus is
 //! one publisher's: who returns gets another, so that nothing of before is read into an epoch.
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 
 use weir_cluster::WallClock;
 use weir_media::bus::{Bus, BusEvent, BusOptions, Consumer, Producer};
@@ -106,7 +104,7 @@ impl Packager {
         self.date(&frame, window, clock);
         self.producer.push(frame);
         let mut segments = 0;
-        while let Some(event) = self.read() {
+        while let Some(event) = self.consumer.try_recv() {
             match event {
                 BusEvent::Params(params) => {
                     let params = Arc::unwrap_or_clone(params);
@@ -129,15 +127,6 @@ impl Packager {
     pub(super) fn finish(mut self, window: &mut Window) -> Result<u64, PackageError> {
         let events = self.segmenter.finish()?;
         self.take(events, window)
-    }
-
-    /// The next event that is there already.
-    fn read(&mut self) -> Option<BusEvent> {
-        let mut nobody = Context::from_waker(Waker::noop());
-        match pin!(self.consumer.recv()).poll(&mut nobody) {
-            Poll::Ready(event) => event,
-            Poll::Pending => None,
-        }
     }
 
     fn take(

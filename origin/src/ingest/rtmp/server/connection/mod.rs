@@ -5,7 +5,7 @@ mod publish;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -13,7 +13,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tracing::{debug, warn};
 
 use super::deadline::Watch;
@@ -94,20 +94,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         slot: &mut Slot,
         stop: &CancellationToken,
     ) -> Result<Infallible, End> {
+        // Kept over the turns, as `Live::closed` is: registering anew for each read costs locks.
+        let mut stopped = pin!(stop.clone().cancelled_owned());
         if self.shared.options.proxy_protocol {
-            self.read_proxy_header(stop).await?;
+            self.read_proxy_header(stopped.as_mut()).await?;
         }
         slot.claim(self.peer.ip()).map_err(End::PeerFull)?;
         loop {
             self.drain(stop).await?;
             self.flush().await?;
-            self.wait(stop).await?;
+            self.wait(stopped.as_mut()).await?;
         }
     }
 
-    async fn read_proxy_header(&mut self, stop: &CancellationToken) -> Result<(), End> {
+    async fn read_proxy_header(
+        &mut self,
+        mut stopped: Pin<&mut WaitForCancellationFutureOwned>,
+    ) -> Result<(), End> {
         loop {
-            self.wait(stop).await?;
+            self.wait(stopped.as_mut()).await?;
             if let Some(peer) = proxy::read(&mut self.input).map_err(End::ProxyHeader)? {
                 self.peer = peer.unwrap_or(self.peer);
                 return Ok(());
@@ -199,13 +204,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 
     /// Waits for bytes and reads them.
-    async fn wait(&mut self, stop: &CancellationToken) -> Result<(), End> {
+    async fn wait(
+        &mut self,
+        mut stopped: Pin<&mut WaitForCancellationFutureOwned>,
+    ) -> Result<(), End> {
         self.make_room();
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Err(End::Shutdown),
-                () = owner_closed(self.live.as_ref()) => return Err(End::OwnerClosed),
+                () = stopped.as_mut() => return Err(End::Shutdown),
+                () = owner_closed(self.live.as_mut()) => return Err(End::OwnerClosed),
                 () = &mut self.timer => {
                     let (deadline, end) = self.watch.deadline(&self.shared.options);
                     if deadline <= Instant::now() {

@@ -1,5 +1,7 @@
 //! The publish on a connection: asked for, accepted or refused, and over.
 
+use std::pin::Pin;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -16,6 +18,8 @@ const LOG_TEXT_BYTES_MAX: usize = 300;
 /// An accepted publish.
 pub(super) struct Live {
     pub(super) publisher: Publisher,
+    /// Ends when the owner closes its end.
+    closed: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
     since: Instant,
     bytes_before: u64,
     pub(super) frames: u64,
@@ -55,8 +59,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 self.session.accept_publish();
                 self.shared.metrics.publishing.inc();
                 self.unpublished = false;
+                let events = publisher.events.clone();
                 self.live = Some(Live {
                     publisher,
+                    closed: Box::pin(async move { events.closed().await }),
                     since: Instant::now(),
                     bytes_before: self.received_bytes,
                     frames: 0,
@@ -96,9 +102,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
 }
 
 /// Ends when the stream's owner closes its end; never, when there is none.
-pub(super) async fn owner_closed(live: Option<&Live>) {
+pub(super) async fn owner_closed(live: Option<&mut Live>) {
     match live {
-        Some(live) => live.publisher.events.closed().await,
+        Some(live) => live.closed.as_mut().await,
         None => std::future::pending().await,
     }
 }

@@ -14,6 +14,7 @@ mod metrics;
 mod options;
 mod peers;
 mod proxy;
+mod socket;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use connection::Connection;
 use end::End;
 use metrics::Metrics;
 use peers::Peers;
+use socket::EncoderSocket;
 
 pub use options::RtmpOptions;
 
@@ -112,7 +114,7 @@ impl RtmpServer {
         if let Err(error) = socket.set_nodelay(true) {
             debug!(%peer, %error, "cannot set TCP_NODELAY");
         }
-        self.handle(socket, peer, stop).await;
+        self.handle(EncoderSocket::new(socket), peer, stop).await;
     }
 
     /// Runs one connection to its end. `peer` is where it came from; a PROXY header, if asked for

@@ -95,10 +95,10 @@ impl Timestamp {
 /// division.
 fn scale(ticks: i64, from: NonZeroU32, to: NonZeroU32) -> i128 {
     if to.get().is_multiple_of(from.get()) {
-        return i128::from(ticks) * i128::from(to.get() / from.get());
+        return i128::from(ticks).saturating_mul(i128::from(to.get() / from));
     }
     if from.get().is_multiple_of(to.get()) {
-        let divisor = i64::from(from.get() / to.get());
+        let divisor = i64::from(from.get() / to);
         if let Some(raised) = ticks.checked_add(divisor / 2) {
             return i128::from(raised.div_euclid(divisor));
         }

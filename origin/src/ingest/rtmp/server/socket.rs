@@ -110,6 +110,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_header_alone_is_read_alone() {
+        let (mut socket, mut encoder) = pair().await;
+        let mut buf = [0; 16 * 1024];
+        for _ in 0..3 {
+            for size in [8, 9_000, 18, 1] {
+                encoder.write_all(&vec![7; size]).await.unwrap();
+                arrived(&socket, size).await;
+                assert_eq!(socket.read(&mut buf).await.unwrap(), size);
+            }
+        }
+    }
+
+    #[tokio::test]
     async fn every_byte_comes_once_however_it_is_cut() {
         let (mut socket, mut encoder) = pair().await;
         let sizes = [1, 8, 3_617, 12, 30_000, 18, 18, 19, 70_000, 1];

@@ -79,7 +79,8 @@ fn ten_minutes_of_1080p() {
     let shot = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ten-minutes.png");
     let page = weir.url("/LiveApp/play.html?id=hd");
     let browser = Browser::open(&page, watch, Some(&shot));
-    let (video, audio) = crate::spine::record_both(&weir, "hd");
+    let (video, audio) =
+        crate::spine::record_both_within(Duration::from_secs(u64::from(seconds) + 60), &weir, "hd");
     let samples = browser.wait_end();
     assert!(encoder.wait(Duration::from_secs(60)).success());
     healthy(&samples);

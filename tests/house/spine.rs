@@ -2,7 +2,7 @@
 
 use crate::support::encoder::Pattern;
 use crate::support::hls::{self, MediaList, Recording};
-use crate::support::{Encoder, Weir, get, request, wait_for};
+use crate::support::{Encoder, PATIENCE, Weir, get, request, wait_for};
 use std::time::Duration;
 
 #[test]
@@ -185,11 +185,16 @@ fn every_segment_leaves_the_origin_once_for_two_hundred_viewers() {
 
 /// Follows both tracks of a stream to its end.
 pub(crate) fn record_both(weir: &Weir, id: &str) -> (Recording, Recording) {
+    record_both_within(PATIENCE, weir, id)
+}
+
+/// [`record_both`] with another deadline.
+pub(crate) fn record_both_within(limit: Duration, weir: &Weir, id: &str) -> (Recording, Recording) {
     let url = |track: &str| weir.url(&format!("/LiveApp/streams/{id}/{track}.m3u8"));
     let (video, audio) = (url("video"), url("audio"));
     std::thread::scope(|scope| {
-        let video = scope.spawn(|| Recording::follow_to_end(&video));
-        let audio = scope.spawn(|| Recording::follow_to_end(&audio));
+        let video = scope.spawn(|| Recording::follow_within(limit, &video));
+        let audio = scope.spawn(|| Recording::follow_within(limit, &audio));
         (video.join().unwrap(), audio.join().unwrap())
     })
 }

@@ -1,7 +1,8 @@
 //! A plain HLS client: reads playlists, follows a live one, keeps every segment it lists.
 
-use super::{Answer, request, wait_for};
+use super::{Answer, request, wait_within};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// One listed segment.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,8 +123,15 @@ impl Recording {
 
     /// Polls until the list ends.
     pub fn follow_to_end(url: &str) -> Self {
+        Self::follow_within(super::PATIENCE, url)
+    }
+
+    /// [`Recording::follow_to_end`] with another deadline.
+    pub fn follow_within(limit: Duration, url: &str) -> Self {
         let mut all = Self::default();
-        wait_for(&format!("{url} ends"), || all.poll(url).then_some(()));
+        wait_within(limit, &format!("{url} ends"), || {
+            all.poll(url).then_some(())
+        });
         all
     }
 

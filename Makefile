@@ -29,7 +29,7 @@ unit: deps-test
 		$(CARGO) test --locked --workspace --no-fail-fast
 
 web-test: deps-test
-	cd web && npm ci --silent && npm run lint && npm test && npm run test:browser
+	cd web && npm ci --silent && npm run lint && npm test
 
 ## Minutes-long runs and kill loops of hundreds; their figures go into release notes.
 soak: deps-test
@@ -37,6 +37,7 @@ soak: deps-test
 	WEIR_REQUIRE_MONGOD=1 WEIR_MONGOD=$$(scripts/mongod.sh) WEIR_SOAK=200 \
 		$(CARGO) test --release --locked -p weir-cluster --test store -- kill --nocapture --test-threads=1
 	$(CARGO) test --release --locked -p weir --test house -- --ignored --nocapture --test-threads=1
+	cd web && npm ci --silent && npm run test:browser
 
 ## Side by side with nginx on this machine; prints ratios.
 bench:

@@ -60,3 +60,5 @@ while (!closing && Date.now() < end) {
 if (screenshot) await page.screenshot({ path: screenshot });
 await browser.close();
 rmSync(profile, { recursive: true, force: true });
+// An open stdin would keep this process alive.
+process.exit(0);

@@ -57,9 +57,6 @@ pub(crate) struct Runtimes {
 async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
     let registry = Registry::new();
-    registry.register(Box::new(
-        prometheus::process_collector::ProcessCollector::for_self(),
-    ))?;
     let data_dir = settings.layout.data_dir.clone();
     std::fs::create_dir_all(&data_dir)
         .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;

@@ -15,6 +15,7 @@ pub mod names;
 pub mod node;
 pub mod ownership;
 pub mod record;
+pub mod records;
 pub mod source;
 pub mod store;
 pub mod types;
@@ -25,6 +26,9 @@ pub use metered::MeteredStore;
 pub use mongo::{MongoOptions, MongoStore};
 pub use names::{AppName, NameError, StreamId, StreamKey};
 pub use node::{Heartbeat, HeartbeatOptions, NodeId};
+pub use records::{Fields, Kind, Place, Query, RecordChange, Records};
 pub use source::{StoreSource, StreamSource};
 pub use store::{Claim, EpochEnd, Store, StoreError, StreamChange};
-pub use types::{Broadcast, BroadcastStatus, NodeRecord, NodeRole, Ownership, PublishType};
+pub use types::{
+    Broadcast, BroadcastStatus, NodeRecord, NodeRole, Ownership, PublishType, Viewers,
+};

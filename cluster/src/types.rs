@@ -147,7 +147,7 @@ pub struct Ownership {
 }
 
 /// What a node does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NodeRole {
     /// Balances.
@@ -156,13 +156,14 @@ pub enum NodeRole {
     Edge,
     /// Takes publishers.
     Origin,
-    /// All three in one process.
+    /// All three in one process; and what a node that names no role is taken for.
+    #[default]
     All,
 }
 
 /// A node as registered. Status is computed when read, never stored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub struct NodeRecord {
     /// Stable over restarts.
     pub id: String,
@@ -181,6 +182,36 @@ pub struct NodeRecord {
     pub db_query_average_time_ms: u32,
     /// Weir's version.
     pub version: String,
+    /// The region it belongs to (`nodeGroup`).
+    pub node_group: Option<String>,
+    /// `host:port` at which it answers HTTP to nodes and to the load balancer.
+    pub http_address: Option<String>,
+    /// `host:port` at which it takes RTMP, when it is an origin.
+    pub rtmp_address: Option<String>,
+    /// Streams published on it now.
+    pub streams: u32,
+    /// Viewers now, by protocol.
+    pub viewers: Viewers,
+    /// Media coming in, Mbit/s.
+    pub ingress_mbps: f64,
+    /// Bytes going out to viewers and nodes, Mbit/s.
+    pub egress_mbps: f64,
+    /// It is on its way out: it takes nothing new.
+    pub draining: bool,
+}
+
+/// Viewers by protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Viewers {
+    /// HLS.
+    pub hls: u32,
+    /// DASH.
+    pub dash: u32,
+    /// WebRTC.
+    pub webrtc: u32,
+    /// RTMP.
+    pub rtmp: u32,
 }
 
 impl NodeRecord {

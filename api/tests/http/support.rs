@@ -168,6 +168,7 @@ pub(crate) fn heartbeat(id: &str, at_ms: i64) -> NodeRecord {
         cpu: "7".to_owned(),
         db_query_average_time_ms: 3,
         version: "0.1.0".to_owned(),
+        ..NodeRecord::default()
     }
 }
 

@@ -107,6 +107,7 @@ pub(super) fn read_node(document: &Document) -> Option<NodeRecord> {
         cpu: text("cpu"),
         db_query_average_time_ms: u32::try_from(integer("dbQueryAveargeTimeMs")).unwrap_or(0),
         version: text("version"),
+        ..NodeRecord::default()
     })
 }
 

@@ -126,6 +126,7 @@ impl Heartbeat {
             cpu: self.load.cpu_percent().to_string(),
             db_query_average_time_ms: times.map_or(0, QueryTimes::take_mean_ms),
             version: self.options.version.clone(),
+            ..NodeRecord::default()
         }
     }
 }

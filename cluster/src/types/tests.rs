@@ -52,6 +52,7 @@ fn a_node_is_dead_after_four_missed_heartbeats() {
         cpu: String::new(),
         db_query_average_time_ms: 0,
         version: String::new(),
+        ..NodeRecord::default()
     };
     assert!(node.alive_at(70_000));
     assert!(!node.alive_at(70_001));

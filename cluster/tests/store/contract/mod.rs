@@ -105,6 +105,7 @@ pub(crate) fn node(id: &str, last_update_time: i64) -> NodeRecord {
         cpu: "7".to_owned(),
         db_query_average_time_ms: 1,
         version: "0.1.0".to_owned(),
+        ..NodeRecord::default()
     }
 }
 

@@ -58,6 +58,8 @@ pub struct ClusterConfig {
     pub node_id: Option<String>,
     /// `cluster.node.ip`: the address other nodes reach this one at, an IP or a host name.
     pub node_ip: Option<String>,
+    /// `cluster.key`; none = the one that the store keeps.
+    pub key: Option<Secret>,
     /// `cluster.origin.nodes`; empty when the node is in no cluster.
     pub origin_nodes: Vec<Endpoint>,
 }

@@ -200,6 +200,10 @@ impl Settings {
             handshake_timeout: Duration::from_millis(rtmp.max_handshake_ms),
             idle_timeout: Duration::from_millis(rtmp.max_inactivity_ms),
             connections_max: count(rtmp.max_connections),
+            connections_per_peer_max: match rtmp.max_connections_per_address {
+                0 => None,
+                limit => Some(count(limit)),
+            },
             proxy_protocol: self.layout.rtmp_proxy_protocol,
             ..weir_origin::ingest::rtmp::RtmpOptions::default()
         };

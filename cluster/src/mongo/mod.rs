@@ -20,6 +20,7 @@
 mod claims;
 mod documents;
 mod options;
+mod records;
 
 pub use options::{MongoOptions, MongoOptionsError};
 

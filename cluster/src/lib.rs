@@ -9,6 +9,7 @@
 pub mod clock;
 pub mod directory;
 pub mod embedded;
+pub mod follow;
 pub mod metered;
 pub mod mongo;
 pub mod names;
@@ -22,6 +23,7 @@ pub mod types;
 
 pub use clock::{ManualClock, SystemClock, WallClock};
 pub use directory::{Directory, DirectoryError, Located};
+pub use follow::{ChangesHealth, Follower, News};
 pub use metered::MeteredStore;
 pub use mongo::{MongoOptions, MongoStore};
 pub use names::{AppName, NameError, StreamId, StreamKey};

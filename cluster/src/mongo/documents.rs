@@ -3,6 +3,7 @@
 //! Writes name the fields they change and no others, so that whatever else a document holds stays.
 
 use crate::ownership::{Tenure, Timeline};
+use crate::records::Fields;
 use crate::store::{EpochEnd, StoreError};
 use crate::types::{Broadcast, NodeRecord, NodeRole, Ownership};
 use mongodb::bson::{
@@ -116,6 +117,17 @@ pub(super) fn read<T: DeserializeOwned>(key: &str, document: Document) -> Result
         key: key.to_owned(),
         reason: error.to_string(),
     })
+}
+
+/// A record's fields as JSON, without what only MongoDB means.
+pub(super) fn fields_of(document: &Document) -> Option<Fields> {
+    match serde_json::to_value(document) {
+        Ok(serde_json::Value::Object(mut fields)) => {
+            fields.remove("_id");
+            Some(fields)
+        }
+        _ => None,
+    }
 }
 
 fn unwritable(what: &str, error: &dyn std::fmt::Display) -> StoreError {

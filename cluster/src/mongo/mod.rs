@@ -14,20 +14,28 @@
 //! **Cost.** A report is one write, a heartbeat one, both acknowledged by the primary alone. An
 //! ended timeline is deleted by MongoDB itself (a TTL index).
 //!
+//! **Changes** are told by one change stream a client where there is a replica set, and polled for
+//! elsewhere ([`changes`]).
+//!
 //! **Failures.** Every call ends within [`CALL_TIMEOUT`]; what it wanted may then be done or not.
 //! No error text and no debug text holds an address, a user or a password.
 
+mod changes;
 mod claims;
 mod documents;
 mod options;
+mod whereabouts;
 
 pub use options::{MongoOptions, MongoOptionsError};
 
 use crate::clock::WallClock;
+use crate::follow::ChangesHealth;
 use crate::names::{AppName, StreamKey};
-use crate::store::{Claim, EpochEnd, Store, StoreError};
+use crate::records::RecordChange;
+use crate::store::{Claim, EpochEnd, Store, StoreError, StreamChange};
 use crate::types::{Broadcast, NodeRecord, Ownership};
 use async_trait::async_trait;
+use changes::Watch;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{ErrorKind, WriteFailure};
 use mongodb::options::{CollectionOptions, IndexOptions, WriteConcern};
@@ -37,6 +45,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::broadcast;
 use tokio::time::timeout;
 
 /// How long a call may take.
@@ -56,6 +65,7 @@ pub struct MongoStore {
     clock: Arc<dyn WallClock>,
     /// Databases whose indexes were seen to.
     prepared: Mutex<BTreeSet<String>>,
+    watch: Watch,
 }
 
 impl fmt::Debug for MongoStore {
@@ -76,12 +86,21 @@ impl MongoStore {
         clock: Arc<dyn WallClock>,
     ) -> Result<Self, MongoOptionsError> {
         let client = Client::with_options(options.to_client_options().await?);
+        let client = client.map_err(|_| MongoOptionsError::Malformed)?;
+        let named = options.clone();
+        let database_of = move |app: &AppName| named.database_of(app.as_str());
         Ok(Self {
-            client: client.map_err(|_| MongoOptionsError::Malformed)?,
+            watch: Watch::new(client.clone(), database_of),
+            client,
             options,
             clock,
             prepared: Mutex::default(),
         })
+    }
+
+    /// Changes of records from now on; see [`crate::Records::record_changes`].
+    pub fn record_changes(&self) -> Option<broadcast::Receiver<RecordChange>> {
+        self.watch.records()
     }
 
     fn broadcasts_of(&self, app: &AppName, concern: WriteConcern) -> Collection<Document> {
@@ -193,6 +212,9 @@ impl Store for MongoStore {
     async fn broadcast(&self, key: &StreamKey) -> Result<Option<Broadcast>, StoreError> {
         within("broadcast", async {
             let document = self.broadcast_document(key).await?;
+            if document.is_some() {
+                self.watch.learn(&key.app);
+            }
             let record = document.map(|d| documents::read(&key.to_string(), d));
             record.transpose()
         })
@@ -254,6 +276,21 @@ impl Store for MongoStore {
             Ok(deleted.deleted_count > 0)
         })
         .await
+    }
+
+    async fn whereabouts(
+        &self,
+        keys: &[StreamKey],
+    ) -> Result<Vec<(StreamKey, Option<Broadcast>)>, StoreError> {
+        within("whereabouts", self.find_whereabouts(keys)).await
+    }
+
+    fn changes(&self) -> Option<broadcast::Receiver<StreamChange>> {
+        self.watch.streams()
+    }
+
+    fn changes_health(&self) -> ChangesHealth {
+        self.watch.health()
     }
 }
 

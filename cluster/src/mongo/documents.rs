@@ -2,8 +2,9 @@
 //!
 //! Writes name the fields they change and no others, so that whatever else a document holds stays.
 
+use super::records::fields_of;
 use crate::ownership::{Tenure, Timeline};
-use crate::records::Fields;
+use crate::record;
 use crate::store::{EpochEnd, StoreError};
 use crate::types::{Broadcast, NodeRecord, NodeRole, Ownership};
 use mongodb::bson::{
@@ -112,22 +113,16 @@ pub(super) fn read_node(document: &Document) -> Option<NodeRecord> {
     })
 }
 
+/// A broadcast, whoever wrote it: a field of the wrong type reads as its default.
+pub(super) fn broadcast(document: Document) -> Broadcast {
+    record::from_fields(fields_of(document)).known
+}
+
 pub(super) fn read<T: DeserializeOwned>(key: &str, document: Document) -> Result<T, StoreError> {
     deserialize_from_document(document).map_err(|error| StoreError::Damaged {
         key: key.to_owned(),
         reason: error.to_string(),
     })
-}
-
-/// A record's fields as JSON, without what only MongoDB means.
-pub(super) fn fields_of(document: &Document) -> Option<Fields> {
-    match serde_json::to_value(document) {
-        Ok(serde_json::Value::Object(mut fields)) => {
-            fields.remove("_id");
-            Some(fields)
-        }
-        _ => None,
-    }
 }
 
 fn unwritable(what: &str, error: &dyn std::fmt::Display) -> StoreError {

@@ -21,29 +21,22 @@ impl MongoStore {
         for key in keys {
             by_app.entry(&key.app).or_default().insert(key.id.as_str());
         }
-        let mut records: BTreeMap<(&AppName, String), Option<Broadcast>> = BTreeMap::new();
+        let mut records: BTreeMap<(&AppName, String), Broadcast> = BTreeMap::new();
         for (app, ids) in by_app {
             let ids: Vec<&str> = ids.into_iter().collect();
             for batch in ids.chunks(BATCH_MAX) {
                 for document in self.batch(app, batch).await? {
                     let id = document.get_str("streamId").unwrap_or_default().to_owned();
-                    let record = documents::read(&id, document);
-                    let record = record.inspect_err(|error| {
-                        tracing::debug!(app = app.as_str(), %error, "left as it is known");
-                    });
-                    records.insert((app, id), record.ok());
+                    records.insert((app, id), documents::broadcast(document));
                 }
             }
         }
         for (app, _) in records.keys() {
             self.watch.learn(app);
         }
-        let answers = keys.iter().filter_map(|key| {
-            match records.get(&(&key.app, key.id.as_str().to_owned())) {
-                Some(Some(record)) => Some((key.clone(), Some(record.clone()))),
-                Some(None) => None,
-                None => Some((key.clone(), None)),
-            }
+        let answers = keys.iter().map(|key| {
+            let record = records.get(&(&key.app, key.id.as_str().to_owned()));
+            (key.clone(), record.cloned())
         });
         Ok(answers.collect())
     }

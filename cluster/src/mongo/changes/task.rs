@@ -3,7 +3,7 @@
 use super::event::{self, Event};
 use super::pipeline::{self, OF_THE_CLUSTER};
 use super::{REFUSED_RETRY, RETRY, Shared, WORD_PERIOD};
-use crate::mongo::{CALL_TIMEOUT, documents, is_away};
+use crate::mongo::{CALL_TIMEOUT, documents, is_away, records};
 use crate::names::{AppName, StreamId, StreamKey};
 use crate::records::{Kind, Place, RecordChange};
 use crate::store::StreamChange;
@@ -198,10 +198,7 @@ fn tell(
     if let (Kind::Broadcast, Some(app), Some([id])) = (kind, &app, key.as_deref()) {
         tell_stream(app, id, document, shared);
     }
-    let fields = document.and_then(documents::fields_of).map(Arc::new);
-    if document.is_some() && fields.is_none() {
-        return;
-    }
+    let fields = document.map(|document| Arc::new(records::shown(kind, document.clone())));
     let key = key.unwrap_or_default();
     shared.tell_record(RecordChange {
         place: Place { kind, app, key },
@@ -215,16 +212,7 @@ fn tell_stream(app: &AppName, id: &str, document: Option<&Document>, shared: &Sh
         app: app.clone(),
         id,
     };
-    let broadcast = match document {
-        Some(document) => match documents::read(&key.to_string(), document.clone()) {
-            Ok(broadcast) => Some(Arc::new(broadcast)),
-            Err(error) => {
-                tracing::warn!(%error, "a change that cannot be read");
-                return;
-            }
-        },
-        None => None,
-    };
+    let broadcast = document.map(|document| Arc::new(documents::broadcast(document.clone())));
     shared.tell_stream(StreamChange { key, broadcast });
 }
 

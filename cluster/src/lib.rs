@@ -9,6 +9,7 @@
 pub mod clock;
 pub mod directory;
 pub mod embedded;
+pub mod follow;
 pub mod key;
 pub mod metered;
 pub mod mongo;
@@ -23,6 +24,7 @@ pub mod types;
 
 pub use clock::{ManualClock, SystemClock, WallClock};
 pub use directory::{Directory, DirectoryError, Located};
+pub use follow::{ChangesHealth, Follower, News};
 pub use key::{ClusterKey, KeyError};
 pub use metered::MeteredStore;
 pub use mongo::{MongoOptions, MongoStore};

@@ -17,22 +17,29 @@
 //! **Cost.** A report is one write, a heartbeat one, both acknowledged by the primary alone. An
 //! ended timeline is deleted by MongoDB itself (a TTL index).
 //!
+//! **Changes** are told by one change stream a client where there is a replica set, and polled for
+//! elsewhere ([`changes`]).
+//!
 //! **Failures.** Every call ends within [`CALL_TIMEOUT`]; what it wanted may then be done or not.
 //! No error text and no debug text holds an address, a user or a password.
 
+mod changes;
 mod claims;
 mod documents;
 mod indexes;
 mod options;
 mod records;
+mod whereabouts;
 
 pub use options::{MongoOptions, MongoOptionsError};
 
 use crate::clock::WallClock;
+use crate::follow::ChangesHealth;
 use crate::names::{AppName, StreamKey};
-use crate::store::{Claim, EpochEnd, Store, StoreError};
+use crate::store::{Claim, EpochEnd, Store, StoreError, StreamChange};
 use crate::types::{Broadcast, NodeRecord, Ownership};
 use async_trait::async_trait;
+use changes::Watch;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{ErrorKind, WriteFailure};
 use mongodb::options::{CollectionOptions, WriteConcern};
@@ -42,6 +49,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::broadcast;
 use tokio::time::timeout;
 
 /// How long a call may take.
@@ -61,6 +69,7 @@ pub struct MongoStore {
     clock: Arc<dyn WallClock>,
     /// Collections whose indexes were seen to.
     prepared: Mutex<BTreeSet<String>>,
+    watch: Watch,
 }
 
 impl fmt::Debug for MongoStore {
@@ -81,8 +90,12 @@ impl MongoStore {
         clock: Arc<dyn WallClock>,
     ) -> Result<Self, MongoOptionsError> {
         let client = Client::with_options(options.to_client_options().await?);
+        let client = client.map_err(|_| MongoOptionsError::Malformed)?;
+        let named = options.clone();
+        let database_of = move |app: &AppName| named.database_of(app.as_str());
         Ok(Self {
-            client: client.map_err(|_| MongoOptionsError::Malformed)?,
+            watch: Watch::new(client.clone(), database_of),
+            client,
             options,
             clock,
             prepared: Mutex::default(),
@@ -154,6 +167,9 @@ impl Store for MongoStore {
     async fn broadcast(&self, key: &StreamKey) -> Result<Option<Broadcast>, StoreError> {
         within("broadcast", async {
             let document = self.broadcast_document(key).await?;
+            if document.is_some() {
+                self.watch.learn(&key.app);
+            }
             Ok(document.map(documents::broadcast))
         })
         .await
@@ -214,6 +230,21 @@ impl Store for MongoStore {
             Ok(deleted.deleted_count > 0)
         })
         .await
+    }
+
+    async fn whereabouts(
+        &self,
+        keys: &[StreamKey],
+    ) -> Result<Vec<(StreamKey, Option<Broadcast>)>, StoreError> {
+        within("whereabouts", self.find_whereabouts(keys)).await
+    }
+
+    fn changes(&self) -> Option<broadcast::Receiver<StreamChange>> {
+        self.watch.streams()
+    }
+
+    fn changes_health(&self) -> ChangesHealth {
+        self.watch.health()
     }
 }
 

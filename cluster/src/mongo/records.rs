@@ -17,14 +17,16 @@ mod convert;
 mod filter;
 
 use super::{MongoStore, documents, failed, is_duplicate, majority, with, within};
+use crate::follow::ChangesHealth;
 use crate::names::AppName;
-use crate::records::{Fields, Kind, LIST_MAX, Order, Place, Query, Records, check};
+use crate::records::{Fields, Kind, LIST_MAX, Order, Place, Query, RecordChange, Records, check};
 use crate::store::StoreError;
 use async_trait::async_trait;
 pub(super) use convert::{fields_of, to_document};
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 use mongodb::options::{ReturnDocument, WriteConcern};
+use tokio::sync::broadcast;
 
 const SERVER_DATABASE: &str = "serverdb";
 /// How often a call that two made at once, both for a new record, is tried.
@@ -38,6 +40,9 @@ impl Records for MongoStore {
             let records = self.records_at(place, majority());
             let found = records.find_one(filter::named(place)).await;
             let found = found.map_err(|error| failed("record_get", &error))?;
+            if let (Some(app), true) = (&place.app, found.is_some()) {
+                self.watch.learn(app);
+            }
             Ok(found.map(|document| shown(place.kind, document)))
         })
         .await
@@ -135,6 +140,14 @@ impl Records for MongoStore {
             written.map(drop)
         })
         .await
+    }
+
+    fn record_changes(&self) -> Option<broadcast::Receiver<RecordChange>> {
+        self.watch.records()
+    }
+
+    fn record_changes_health(&self) -> ChangesHealth {
+        self.watch.health()
     }
 }
 
@@ -281,7 +294,7 @@ fn writable(place: &Place, fields: Fields) -> Result<Fields, StoreError> {
 }
 
 /// What callers see of a document.
-fn shown(kind: Kind, mut document: Document) -> Fields {
+pub(super) fn shown(kind: Kind, mut document: Document) -> Fields {
     document.remove("_id");
     if kind == Kind::Broadcast {
         document.remove(documents::CHECKPOINT);

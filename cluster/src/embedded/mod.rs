@@ -6,25 +6,30 @@
 //! `fsync` for all of them before it answers any (group commit). Reports and heartbeats change the
 //! memory at once and reach the file with the next durable call, or after [`FLUSH_PERIOD`].
 //!
-//! **What a crash loses.** Nothing that was acknowledged by `claim`, `release`, `release_all_of` or
-//! `delete_node`. Of `update` and `heartbeat`, at most the last [`FLUSH_PERIOD`]: the next claim
-//! starts far enough on (see [`crate::ownership`]).
+//! **What a crash loses.** Nothing that was acknowledged by `claim`, `release`, `release_all_of`,
+//! `delete_node`, or by the calls of [`crate::Records`] that are durable. Of `update`, `heartbeat`,
+//! `add` and `append`, at most the last [`FLUSH_PERIOD`]: the next claim starts far enough on (see
+//! [`crate::ownership`]).
 //!
 //! **When the disk fails or is full.** Reads, reports and heartbeats go on in memory; calls that
 //! must be durable fail with [`StoreError::DiskFull`] or [`StoreError::Unavailable`] and change
 //! nothing. The file is opened anew at most each [`REOPEN_PERIOD`]; once that works, everything
 //! the memory has is written. [`EmbeddedStore::degraded`] tells.
 //!
-//! **Limits.** [`STREAMS_MAX`] streams, [`NODES_MAX`] nodes, [`QUEUE_MAX`] calls waiting (more wait
+//! **Limits.** [`STREAMS_MAX`] streams, [`NODES_MAX`] nodes, of other records [`records_max`] of each
+//! kind (beyond it, the oldest connection events give way), [`QUEUE_MAX`] calls waiting (more wait
 //! for room). One process a file: a second is refused with [`OpenError::InUse`].
 
 mod error;
 mod file;
 mod ops;
+mod records;
+mod table;
 mod view;
 mod writer;
 
 pub use error::OpenError;
+pub use table::records_max;
 
 use crate::clock::WallClock;
 use crate::names::{AppName, StreamKey};

@@ -1,10 +1,12 @@
 //! What each call does to the records: the store's operations, without its file and its thread.
 
+use super::records::RecordOp;
 use super::view::{Stage, Stream};
 use super::{NODES_MAX, STREAMS_MAX};
 use crate::names::StreamKey;
 use crate::ownership::{self, Tenure};
 use crate::record::{self, Document};
+use crate::records::Fields;
 use crate::store::{Claim, EpochEnd, StoreError};
 use crate::types::{Broadcast, NodeRecord, Ownership};
 use std::sync::Arc;
@@ -35,6 +37,7 @@ pub(super) enum Op {
     DeleteNode {
         id: String,
     },
+    Record(RecordOp),
     Flush,
 }
 
@@ -45,6 +48,7 @@ pub(super) enum Outcome {
     Owned(Ownership),
     Count(usize),
     Existed(bool),
+    Record(Option<Fields>),
 }
 
 impl Outcome {
@@ -65,13 +69,18 @@ impl Op {
             Self::ReleaseAllOf { .. } => "release_all_of",
             Self::Heartbeat(_) => "heartbeat",
             Self::DeleteNode { .. } => "delete_node",
+            Self::Record(op) => op.name(),
             Self::Flush => "flush",
         }
     }
 
     /// Whether the caller may be answered only once its change is on stable storage.
     pub(super) fn is_durable(&self) -> bool {
-        !matches!(self, Self::Update { .. } | Self::Heartbeat(_))
+        match self {
+            Self::Update { .. } | Self::Heartbeat(_) => false,
+            Self::Record(op) => op.is_durable(),
+            _ => true,
+        }
     }
 
     pub(super) fn is_flush(&self) -> bool {
@@ -100,6 +109,7 @@ impl Op {
                 }
                 Ok(Outcome::Existed(existed))
             }
+            Self::Record(op) => op.run(stage),
             Self::Flush => Ok(Outcome::Done),
         }
     }
@@ -152,7 +162,7 @@ fn run_claim(claim: &Claim, stage: &mut Stage<'_>, now_ms: i64) -> Result<Owners
     Ok(ownership)
 }
 
-fn make_room(stage: &mut Stage<'_>) -> Result<(), StoreError> {
+pub(super) fn make_room(stage: &mut Stage<'_>) -> Result<(), StoreError> {
     if stage.stream_count_at_most() < STREAMS_MAX {
         return Ok(());
     }

@@ -109,6 +109,8 @@ pub struct RtmpConfig {
     pub proxy_protocol: Option<bool>,
     /// `rtmp.max.connections`.
     pub max_connections: u32,
+    /// `rtmp.max.connections.per.address`; 0 = no limit.
+    pub max_connections_per_address: u32,
     /// `rtmp.max_handshake_time`, ms.
     pub max_handshake_ms: u64,
     /// `rtmp.max_inactivity`, ms.
@@ -207,6 +209,7 @@ impl NodeConfig {
                 origin_listen: None,
                 proxy_protocol: None,
                 max_connections: 0,
+                max_connections_per_address: 0,
                 max_handshake_ms: 0,
                 max_inactivity_ms: 0,
                 max_packet_bytes: 0,

@@ -4,6 +4,7 @@
 //! Nobody holds it across an await or a disk access.
 
 use super::CHANGES_MAX;
+use super::leases::LeaseBook;
 use crate::names::{AppName, StreamId, StreamKey};
 use crate::ownership::{Tenure, Timeline};
 use crate::record::Document;
@@ -34,9 +35,14 @@ pub(super) struct View {
     apps: BTreeMap<AppName, BTreeMap<StreamId, Stream>>,
     nodes: BTreeMap<String, Document<NodeRecord>>,
     stream_count: usize,
+    leases: Arc<LeaseBook>,
 }
 
 impl View {
+    pub(super) fn leases(&self) -> &LeaseBook {
+        &self.leases
+    }
+
     pub(super) fn stream(&self, key: &StreamKey) -> Option<&Stream> {
         self.apps.get(&key.app)?.get(&key.id)
     }

@@ -95,6 +95,7 @@ async fn take_back(
     };
     let unused = EpochEnd {
         next_sequence_number: late.first_sequence_number,
+        next_discontinuity_sequence: late.first_discontinuity_sequence,
         media_time_ms: late.media_time_ms,
         wall_clock_ms: late.wall_clock_ms,
     };

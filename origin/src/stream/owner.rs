@@ -286,6 +286,7 @@ impl Owner {
     const fn end_at(&self, wall_clock_ms: i64) -> EpochEnd {
         EpochEnd {
             next_sequence_number: self.window.next_sequence_number(),
+            next_discontinuity_sequence: self.window.next_discontinuity_sequence(),
             media_time_ms: self.window.media_time_ms(),
             wall_clock_ms,
         }
@@ -334,6 +335,10 @@ impl Owner {
         let claimed = self.claimed.take();
         if let Some(ownership) = &claimed {
             self.epoch = ownership.epoch;
+        }
+        if let Some(claimed) = &claimed {
+            let counted = claimed.first_discontinuity_sequence;
+            self.window.count_discontinuities_from(counted);
         }
         match (kind, claimed) {
             (EpochKind::Fresh, Some(claimed)) => self.window.start_afresh(

@@ -1,7 +1,8 @@
 //! `/{app}/rest/v2/broadcasts/…`: streams.
 
 use crate::error::ApiError;
-use crate::extract::{Page, UrlPath, UrlQuery};
+use crate::extract::{Page, PageParams, UrlPath, UrlQuery};
+use crate::openapi::Refusals;
 use crate::state::{Shared, bounded};
 use crate::wire::{BroadcastJson, SimpleStat, status_name};
 use axum::Json;
@@ -14,15 +15,23 @@ use weir_cluster::{AppName, Broadcast, BroadcastStatus, StreamId, StreamKey};
 pub const LIST_SIZE_MAX: usize = 250;
 
 /// `sort_by`, `order_by`, `type_by`, `search` of a list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ListQuery {
+    /// `name`, `date` or `status`.
     sort_by: Option<String>,
+    /// `asc` or `desc`.
     order_by: Option<String>,
+    /// `liveStream`, `ipCamera`, `streamSource` or `VoD`.
     type_by: Option<String>,
+    /// Part of an id or a name.
     search: Option<String>,
 }
 
 /// `GET /broadcasts/{id}`: the record, 404 when there is none.
+#[utoipa::path(get, path = "/{app}/rest/v2/broadcasts/{id}", tag = "broadcasts",
+    params(("id" = String, Path, description = "The stream")),
+    responses((status = 200, body = BroadcastJson), Refusals))]
 pub(crate) async fn one(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id)): UrlPath<(String, String)>,
@@ -41,6 +50,8 @@ pub(crate) async fn one(
 }
 
 /// `GET /broadcasts/list/{offset}/{size}`: in id order, or as the query says.
+#[utoipa::path(get, path = "/{app}/rest/v2/broadcasts/list/{offset}/{size}", tag = "broadcasts",
+    params(PageParams, ListQuery), responses((status = 200, body = Vec<BroadcastJson>), Refusals))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, offset, size)): UrlPath<(String, String, String)>,
@@ -63,6 +74,8 @@ pub(crate) async fn list(
 }
 
 /// `GET /broadcasts/count`: all records.
+#[utoipa::path(get, path = "/{app}/rest/v2/broadcasts/count", tag = "broadcasts",
+    responses((status = 200, body = SimpleStat), Refusals))]
 pub(crate) async fn count(
     State(shared): State<Arc<Shared>>,
     UrlPath(app): UrlPath<String>,
@@ -72,6 +85,9 @@ pub(crate) async fn count(
 }
 
 /// `GET /broadcasts/count/{search}`: records that match.
+#[utoipa::path(get, path = "/{app}/rest/v2/broadcasts/count/{search}", tag = "broadcasts",
+    params(("search" = String, Path, description = "Part of an id or a name")),
+    responses((status = 200, body = SimpleStat), Refusals))]
 pub(crate) async fn count_matching(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, search)): UrlPath<(String, String)>,
@@ -83,6 +99,8 @@ pub(crate) async fn count_matching(
 }
 
 /// `GET /broadcasts/active-live-stream-count`: those that are live now.
+#[utoipa::path(get, path = "/{app}/rest/v2/broadcasts/active-live-stream-count", tag = "broadcasts",
+    responses((status = 200, body = SimpleStat), Refusals))]
 pub(crate) async fn count_live(
     State(shared): State<Arc<Shared>>,
     UrlPath(app): UrlPath<String>,

@@ -30,6 +30,20 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for UrlQuer
     }
 }
 
+/// A window on a list, as it is in a path.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(
+    dead_code,
+    reason = "only its description is used, in the OpenAPI document"
+)]
+pub(crate) struct PageParams {
+    /// Records to skip.
+    offset: u32,
+    /// Records wanted; at most 250 are given.
+    size: u32,
+}
+
 /// A window on a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Page {

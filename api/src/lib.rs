@@ -20,6 +20,7 @@ mod extract;
 mod metrics;
 mod node;
 mod nodes;
+mod openapi;
 mod pages;
 mod router;
 mod state;

@@ -2,6 +2,7 @@
 
 use crate::error::ApiError;
 use crate::extract::UrlPath;
+use crate::openapi::Refusals;
 use crate::state::{Shared, bounded};
 use crate::wire::{LivenessJson, NodeInfoJson, VersionJson};
 use axum::Json;
@@ -12,6 +13,9 @@ use prometheus::{Encoder, TextEncoder};
 use std::sync::Arc;
 
 /// `GET /rest/v2/liveness`: 200 and "ok", or 500 and "error" when the store does not answer in time.
+#[utoipa::path(get, path = "/rest/v2/liveness", tag = "server", responses(
+    (status = 200, body = LivenessJson),
+    (status = 500, body = LivenessJson, description = "The store does not answer"), Refusals))]
 pub(crate) async fn liveness(State(shared): State<Arc<Shared>>) -> Response {
     let host = shared.given.node.host.clone();
     match bounded(shared.given.store.nodes(0, 1)).await {
@@ -26,11 +30,15 @@ pub(crate) async fn liveness(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// `GET /rest/v2/version`.
+#[utoipa::path(get, path = "/rest/v2/version", tag = "server",
+    responses((status = 200, body = VersionJson), Refusals))]
 pub(crate) async fn version(State(shared): State<Arc<Shared>>) -> Json<VersionJson> {
     Json(VersionJson::new(&shared.given.node))
 }
 
 /// `GET /{app}/rest/v2/version`.
+#[utoipa::path(get, path = "/{app}/rest/v2/version", tag = "server",
+    responses((status = 200, body = VersionJson), Refusals))]
 pub(crate) async fn version_in_app(
     State(shared): State<Arc<Shared>>,
     UrlPath(app): UrlPath<String>,
@@ -40,6 +48,8 @@ pub(crate) async fn version_in_app(
 }
 
 /// `GET /rest/v2/weir/node`: what the list of live streams needs to know. Ours, not Ant Media's.
+#[utoipa::path(get, path = "/rest/v2/weir/node", tag = "server",
+    responses((status = 200, body = NodeInfoJson), Refusals))]
 pub(crate) async fn info(State(shared): State<Arc<Shared>>) -> Json<NodeInfoJson> {
     let given = &shared.given;
     Json(NodeInfoJson::new(&given.node, &given.apps, shared.now_ms()))

@@ -3,7 +3,8 @@
 
 use crate::broadcasts::LIST_SIZE_MAX;
 use crate::error::ApiError;
-use crate::extract::{Page, UrlPath};
+use crate::extract::{Page, PageParams, UrlPath};
+use crate::openapi::Refusals;
 use crate::state::{Shared, bounded};
 use crate::wire::{ClusterNodeJson, SimpleStat};
 use axum::Json;
@@ -16,6 +17,8 @@ const NODES_COUNTED_MAX: usize = 4 * LIST_SIZE_MAX;
 type Nodes = Result<Json<Vec<ClusterNodeJson>>, ApiError>;
 
 /// `GET /rest/v2/cluster/nodes/{offset}/{size}`.
+#[utoipa::path(get, path = "/rest/v2/cluster/nodes/{offset}/{size}", tag = "cluster", params(PageParams),
+    responses((status = 200, body = Vec<ClusterNodeJson>), Refusals))]
 pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     UrlPath((offset, size)): UrlPath<(String, String)>,
@@ -24,11 +27,15 @@ pub(crate) async fn list(
 }
 
 /// `GET /rest/v2/cluster/nodes`: the first window.
+#[utoipa::path(get, path = "/rest/v2/cluster/nodes", tag = "cluster",
+    responses((status = 200, body = Vec<ClusterNodeJson>), Refusals))]
 pub(crate) async fn first(State(shared): State<Arc<Shared>>) -> Nodes {
     shared.nodes(Page::FIRST).await
 }
 
 /// `GET /{app}/rest/v2/cluster/nodes/{offset}/{size}`.
+#[utoipa::path(get, path = "/{app}/rest/v2/cluster/nodes/{offset}/{size}", tag = "cluster", params(PageParams),
+    responses((status = 200, body = Vec<ClusterNodeJson>), Refusals))]
 pub(crate) async fn list_in_app(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, offset, size)): UrlPath<(String, String, String)>,
@@ -38,6 +45,8 @@ pub(crate) async fn list_in_app(
 }
 
 /// `GET /{app}/rest/v2/cluster/nodes`: the first window.
+#[utoipa::path(get, path = "/{app}/rest/v2/cluster/nodes", tag = "cluster",
+    responses((status = 200, body = Vec<ClusterNodeJson>), Refusals))]
 pub(crate) async fn first_in_app(
     State(shared): State<Arc<Shared>>,
     UrlPath(app): UrlPath<String>,
@@ -47,6 +56,8 @@ pub(crate) async fn first_in_app(
 }
 
 /// `GET /rest/v2/cluster/node-count`.
+#[utoipa::path(get, path = "/rest/v2/cluster/node-count", tag = "cluster",
+    responses((status = 200, body = SimpleStat), Refusals))]
 pub(crate) async fn count(State(shared): State<Arc<Shared>>) -> Result<Json<SimpleStat>, ApiError> {
     let mut number = 0;
     while number < NODES_COUNTED_MAX {

@@ -1,8 +1,9 @@
 //! Which path is answered by what.
 
 use crate::error::ApiError;
+use crate::openapi::Documents;
 use crate::state::{ApiState, Shared};
-use crate::{broadcasts, metrics, node, nodes, pages};
+use crate::{broadcasts, metrics, node, nodes, openapi, pages};
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn_with_state, map_response};
@@ -12,19 +13,31 @@ use http::{HeaderName, HeaderValue, Method, header};
 use std::sync::Arc;
 use std::time::Duration;
 use tower_http::cors::{Any, CorsLayer};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 /// How long a browser may remember a preflight's answer.
 const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
 
 /// All routes. Paths that have none are 404: JSON under `rest/`, a line of text elsewhere.
 pub fn router(state: ApiState) -> Router {
-    let shared = Arc::new(Shared::new(state));
-    let admitted = in_apps().merge(at_root());
-    let admitted = admitted.route_layer(from_fn_with_state(Arc::clone(&shared), metrics::admit));
+    let (admitted, admitted_paths) = in_apps().merge(at_root()).split_for_parts();
     // Probes and scrapes are let in however busy the node is: then they matter most.
+    let (probes, probe_paths) = probes().split_for_parts();
+    let mut all = openapi::base();
+    all.merge(admitted_paths);
+    all.merge(probe_paths);
+    let shared = Arc::new(Shared::new(state, Documents::new(all)));
+
+    let admitted = admitted
+        .route("/{app}/rest/{*path}", any(not_built))
+        .route("/rest/{*path}", any(not_built))
+        .route("/rest/openapi.json", get(openapi::of_server))
+        .route("/{app}/openapi", get(openapi::of_app))
+        .route("/{app}/openapi/openapi.json", get(openapi::of_app))
+        .route_layer(from_fn_with_state(Arc::clone(&shared), metrics::admit));
     let rest = admitted
-        .route("/rest/v2/liveness", get(node::liveness))
-        .route("/rest/v2/weir/node", get(node::info))
+        .merge(probes)
         .method_not_allowed_fallback(other_method)
         .layer(map_response(uncached))
         .layer(cors());
@@ -40,33 +53,36 @@ pub fn router(state: ApiState) -> Router {
         .with_state(shared)
 }
 
-/// REST of one application.
-fn in_apps() -> Router<Arc<Shared>> {
-    let broadcasts = Router::new()
-        .route("/list/{offset}/{size}", get(broadcasts::list))
-        .route("/count", get(broadcasts::count))
-        .route("/count/{search}", get(broadcasts::count_matching))
-        .route("/active-live-stream-count", get(broadcasts::count_live))
-        .route("/{id}", get(broadcasts::one));
-    Router::new()
-        .nest("/{app}/rest/v2/broadcasts", broadcasts)
-        .route("/{app}/rest/v2/version", get(node::version_in_app))
-        .route("/{app}/rest/v2/cluster/nodes", get(nodes::first_in_app))
-        .route(
-            "/{app}/rest/v2/cluster/nodes/{offset}/{size}",
-            get(nodes::list_in_app),
-        )
-        .route("/{app}/rest/{*path}", any(not_built))
+/// Routes that document themselves: path and method are those of the handler's `#[utoipa::path]`.
+type Routes = OpenApiRouter<Arc<Shared>>;
+
+/// REST of one application; every path begins with `/{app}`.
+fn in_apps() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(broadcasts::list))
+        .routes(routes!(broadcasts::count))
+        .routes(routes!(broadcasts::count_matching))
+        .routes(routes!(broadcasts::count_live))
+        .routes(routes!(broadcasts::one))
+        .routes(routes!(node::version_in_app))
+        .routes(routes!(nodes::first_in_app))
+        .routes(routes!(nodes::list_in_app))
 }
 
 /// REST of the server.
-fn at_root() -> Router<Arc<Shared>> {
-    Router::new()
-        .route("/rest/v2/version", get(node::version))
-        .route("/rest/v2/cluster/nodes", get(nodes::first))
-        .route("/rest/v2/cluster/nodes/{offset}/{size}", get(nodes::list))
-        .route("/rest/v2/cluster/node-count", get(nodes::count))
-        .route("/rest/{*path}", any(not_built))
+fn at_root() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(node::version))
+        .routes(routes!(nodes::first))
+        .routes(routes!(nodes::list))
+        .routes(routes!(nodes::count))
+}
+
+/// What is answered however busy the node is.
+fn probes() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(node::liveness))
+        .routes(routes!(node::info))
 }
 
 /// Ant Media's: any origin, these methods, these headers.

@@ -3,6 +3,7 @@
 use crate::catalogue::Catalogue;
 use crate::error::ApiError;
 use crate::metrics::ApiMetrics;
+use crate::openapi::Documents;
 use axum::body::Bytes;
 use std::future::Future;
 use std::sync::Arc;
@@ -102,12 +103,17 @@ impl PublicRtmp {
 pub(crate) struct Shared {
     pub(crate) given: ApiState,
     pub(crate) catalogue: Catalogue,
+    pub(crate) documents: Documents,
 }
 
 impl Shared {
-    pub(crate) fn new(given: ApiState) -> Self {
+    pub(crate) fn new(given: ApiState, documents: Documents) -> Self {
         let catalogue = Catalogue::new(Arc::clone(&given.store), &given.apps);
-        Self { given, catalogue }
+        Self {
+            given,
+            catalogue,
+            documents,
+        }
     }
 
     /// The application called `name`, if this node has it.

@@ -8,10 +8,12 @@ pub(crate) use cluster_node::{ClusterNodeJson, NodeInfoJson};
 
 use crate::state::NodeInfo;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Ant Media's `Result`: how a command went, or why a request was not answered.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Result)]
 pub(crate) struct ResultJson {
     success: bool,
     message: Option<String>,
@@ -31,7 +33,7 @@ impl ResultJson {
 }
 
 /// Ant Media's `SimpleStat`: one number.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SimpleStat {
     number: usize,
 }
@@ -43,15 +45,17 @@ impl SimpleStat {
 }
 
 /// The answer of the liveness probe.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Liveness)]
 pub(crate) struct LivenessJson {
     pub(crate) host: String,
     pub(crate) status: &'static str,
 }
 
 /// Ant Media's `Version`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Version)]
 pub(crate) struct VersionJson {
     version_name: String,
     version_type: &'static str,

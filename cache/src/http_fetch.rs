@@ -14,8 +14,8 @@ use crate::places::{Place, Places};
 use crate::pool::{Connection, Pool};
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{HeaderValue, Request, Response, header};
-use http_body_util::{BodyExt, Empty};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -63,12 +63,19 @@ impl Default for HttpFetchOptions {
     }
 }
 
+/// Headers that every request of an [`HttpFetch`] carries: how a node proves who asks.
+pub trait RequestHeaders: Send + Sync + std::fmt::Debug {
+    /// Adds them to a request that is about to be sent.
+    fn add(&self, headers: &mut HeaderMap);
+}
+
 /// [`Fetch`] over HTTP/1.1.
 #[derive(Debug)]
 pub struct HttpFetch {
-    options: HttpFetchOptions,
+    pub(crate) options: HttpFetchOptions,
     pool: Arc<Pool>,
-    places: Places,
+    pub(crate) places: Places,
+    every: Option<Arc<dyn RequestHeaders>>,
 }
 
 impl HttpFetch {
@@ -79,10 +86,18 @@ impl HttpFetch {
             options,
             pool: Arc::new(Pool::new(options.idle_per_origin_max, idle_max)),
             places: Places::new(options.fetches_per_origin_max),
+            every: None,
         }
     }
 
-    async fn connect(&self, origin: &str) -> Result<Connection, FetchError> {
+    /// The same, with `headers` on each request.
+    #[must_use]
+    pub fn with_headers(mut self, headers: Arc<dyn RequestHeaders>) -> Self {
+        self.every = Some(headers);
+        self
+    }
+
+    pub(crate) async fn connect(&self, origin: &str) -> Result<Connection, FetchError> {
         let limit_ms = self.options.connect_timeout_ms;
         let failed = |error: &dyn std::error::Error| FetchError::Connect {
             origin: origin.to_owned(),
@@ -118,11 +133,29 @@ impl HttpFetch {
         connection: &mut Connection,
         request: &FetchRequest,
     ) -> Result<Response<Incoming>, FetchError> {
+        let mut message = Request::new(Full::default());
+        *message.uri_mut() = uri(&request.origin, &request.target)?;
+        *message.headers_mut() = request.headers.clone();
+        self.exchange(connection, &request.origin, message).await
+    }
+
+    /// Sends a message whose Host and common headers are set here; returns with the head of the
+    /// answer.
+    pub(crate) async fn exchange(
+        &self,
+        connection: &mut Connection,
+        origin: &str,
+        mut message: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, FetchError> {
         let broken = |error: &dyn std::error::Error| FetchError::HeadBroken {
-            origin: request.origin.clone(),
+            origin: origin.to_owned(),
             reason: error.to_string(),
         };
-        let message = message(request).map_err(|e| broken(&e))?;
+        let host = host(origin).map_err(|e| broken(&e))?;
+        message.headers_mut().insert(header::HOST, host);
+        if let Some(every) = &self.every {
+            every.add(message.headers_mut());
+        }
         let limit_ms = self.options.head_timeout_ms;
         match timeout(
             Duration::from_millis(limit_ms),
@@ -132,7 +165,7 @@ impl HttpFetch {
         {
             Ok(answered) => answered.map_err(|e| broken(&e)),
             Err(_) => Err(FetchError::HeadTimeout {
-                origin: request.origin.clone(),
+                origin: origin.to_owned(),
                 limit_ms,
             }),
         }
@@ -275,16 +308,22 @@ where
     Ok(sender)
 }
 
-fn message(request: &FetchRequest) -> Result<Request<Empty<Bytes>>, http::Error> {
-    let host = if request.origin.starts_with(UNIX_PREFIX) {
-        HeaderValue::from_static("localhost")
+/// Path and query as a request's target.
+pub(crate) fn uri(origin: &str, target: &str) -> Result<http::Uri, FetchError> {
+    target
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| FetchError::HeadBroken {
+            origin: origin.to_owned(),
+            reason: error.to_string(),
+        })
+}
+
+fn host(origin: &str) -> Result<HeaderValue, header::InvalidHeaderValue> {
+    if origin.starts_with(UNIX_PREFIX) {
+        Ok(HeaderValue::from_static("localhost"))
     } else {
-        HeaderValue::from_str(&request.origin)?
-    };
-    let mut message = Request::get(request.target.as_str()).body(Empty::new())?;
-    *message.headers_mut() = request.headers.clone();
-    message.headers_mut().insert(header::HOST, host);
-    Ok(message)
+        HeaderValue::from_str(origin)
+    }
 }
 
 fn is_host_and_port(origin: &str) -> bool {

@@ -4,7 +4,7 @@
 //! than the time origins keep theirs open), at most [`ORIGINS_MAX`] origins.
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::Full;
 use hyper::client::conn::http1::SendRequest;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use tokio::time::Instant;
 /// Origins that idle connections are kept of.
 const ORIGINS_MAX: usize = 1024;
 
-pub(crate) type Connection = SendRequest<Empty<Bytes>>;
+pub(crate) type Connection = SendRequest<Full<Bytes>>;
 
 #[derive(Debug)]
 pub(crate) struct Pool {

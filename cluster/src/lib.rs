@@ -9,6 +9,7 @@
 pub mod clock;
 pub mod directory;
 pub mod embedded;
+pub mod key;
 pub mod lease;
 pub mod metered;
 pub mod mongo;
@@ -24,6 +25,7 @@ pub mod types;
 
 pub use clock::{ManualClock, SystemClock, WallClock};
 pub use directory::{Directory, DirectoryError, Located};
+pub use key::{ClusterKey, KeyError};
 pub use lease::{LEASE_MS, Lease, Leases, RENEW_PERIOD};
 pub use metered::MeteredStore;
 pub use mongo::{MongoOptions, MongoStore};

@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
+mod records;
+
 /// Bounds of the latency histogram, seconds: from a look into memory to a primary's election.
 const QUERY_SECONDS: [f64; 12] = [
     0.000_01, 0.000_1, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.03, 0.1, 0.5, 2.0, 10.0,

@@ -4,10 +4,14 @@
 //! version, or Ant Media, wrote them, and they are written back as they were.
 //! Pure; shared by the stores.
 
+use crate::records::{Fields, kinds};
 use crate::store::Claim;
 use crate::types::{Broadcast, BroadcastStatus, Ownership};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+/// Fields that say what a record is; its owner's reports leave them alone.
+const OF_THE_RECORD: [&str; 3] = ["zombi", "date", "name"];
 
 /// A record and the fields beside it that this version does not know.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +31,33 @@ impl<T> Document<T> {
             known,
             extra: Map::new(),
         }
+    }
+}
+
+/// A broadcast's record as its fields. What [`Document::known`] could not say is as it was written.
+#[must_use]
+pub fn to_fields(document: &Document<Broadcast>) -> Fields {
+    let mut fields = kinds::write(&document.known);
+    for (name, value) in &document.extra {
+        fields.insert(name.clone(), value.clone());
+    }
+    fields
+}
+
+/// A broadcast's record from its fields. A known field whose value means nothing here (the wrong
+/// type, a way to publish of another version) reads as its default, and is kept beside it until
+/// its owner writes that field.
+#[must_use]
+pub fn from_fields(mut fields: Fields) -> Document<Broadcast> {
+    let known: Broadcast = kinds::read(&fields);
+    for (name, said) in kinds::write(&known) {
+        if fields.get(&name).is_none_or(|value| *value == said) {
+            fields.remove(&name);
+        }
+    }
+    Document {
+        known,
+        extra: fields,
     }
 }
 
@@ -53,7 +84,7 @@ pub fn claimed(
     if record.date == 0 {
         record.date = claim.now_ms;
     }
-    document
+    said_anew(document)
 }
 
 /// What a stream's record is after its owner's report at `now_ms`, the store's time. A record
@@ -68,7 +99,7 @@ pub fn updated(
     let mut document = merged_report(existing, report);
     document.known.owner = Some(ownership.clone());
     document.known.update_time = now_ms;
-    document
+    said_anew(document)
 }
 
 /// What is left of a stream's record after its epoch ended at `now_ms`, the store's time: nothing
@@ -97,6 +128,9 @@ fn without_owner(
     let mut document = existing.clone();
     document.known.status = status;
     document.known.owner = None;
+    for name in ["status", "owner", "updateTime"] {
+        document.extra.remove(name);
+    }
     Some(document)
 }
 
@@ -133,6 +167,18 @@ fn merged_report(
         known,
         extra: existing.extra.clone(),
     }
+}
+
+/// Forgets what [`from_fields`] kept of fields that the owner has written now.
+fn said_anew(mut document: Document<Broadcast>) -> Document<Broadcast> {
+    if !document.extra.is_empty() {
+        for (name, value) in kinds::write(&document.known) {
+            if !value.is_null() && !OF_THE_RECORD.contains(&name.as_str()) {
+                document.extra.remove(&name);
+            }
+        }
+    }
+    document
 }
 
 fn newer(report: Option<&String>, was: Option<&String>) -> Option<String> {

@@ -17,6 +17,7 @@
 
 use crate::lease::{Lease, Leases};
 use crate::names::{AppName, StreamKey};
+use crate::records::Records;
 use crate::types::{Broadcast, NodeRecord, Ownership};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -73,6 +74,14 @@ pub enum StoreError {
         what: &'static str,
         /// How many are kept.
         max: usize,
+    },
+    /// The call asks for what no store can do; ask for something else.
+    #[error("{what} cannot be stored: {reason}")]
+    Invalid {
+        /// What is wrong.
+        what: String,
+        /// What was expected.
+        reason: String,
     },
     /// A record that cannot be read.
     #[error("record {key} is damaged: {reason}")]
@@ -149,9 +158,10 @@ impl EpochEnd {
     }
 }
 
-/// Streams, ownership and nodes. Every call is one transaction; none blocks the runtime.
+/// Streams, ownership and nodes, and beside them all [`Records`]. Every call is one transaction;
+/// none blocks the runtime.
 #[async_trait]
-pub trait Store: Send + Sync + std::fmt::Debug {
+pub trait Store: Records {
     /// The record of a stream, `None` when unknown.
     async fn broadcast(&self, key: &StreamKey) -> Result<Option<Broadcast>, StoreError>;
 

@@ -145,6 +145,28 @@ fn http_max_connections_bounds_the_doors() {
 }
 
 #[test]
+fn rtmp_places_are_shared_among_addresses() {
+    let hold = |weir: &Weir| {
+        let mut socket = TcpStream::connect(weir.address("origin rtmp")).unwrap();
+        let limit = Some(Duration::from_secs(10));
+        socket.set_read_timeout(limit).unwrap();
+        socket.write_all(&[3; 1537]).unwrap();
+        let mut answer = [0u8; 1];
+        let served = socket.read(&mut answer).is_ok_and(|got| got == 1);
+        (socket, served)
+    };
+    for (limit, served) in [("2", 2), ("0", 4)] {
+        let weir = Weir::builder()
+            .role("origin")
+            .set("rtmp.max.connections.per.address", limit)
+            .start();
+        let held: Vec<_> = (0..4).map(|_| hold(&weir)).collect();
+        let count = held.iter().filter(|(_, served)| *served).count();
+        assert_eq!(count, served, "limit {limit}");
+    }
+}
+
+#[test]
 fn without_cache_every_request_reaches_the_origin() {
     for (enabled, expected) in [("true", 1.0), ("false", 5.0)] {
         let (weir, _encoder) = live(Weir::builder().set("cache.enabled", enabled), "a");

@@ -2,14 +2,18 @@
 
 use crate::state::NodeInfo;
 use serde::Serialize;
+use utoipa::ToSchema;
 use weir_cluster::{AppName, Broadcast, BroadcastStatus, PublishType};
 
 /// A stream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Broadcast)]
 pub(crate) struct BroadcastJson {
     stream_id: String,
+    #[schema(value_type = String)]
     status: BroadcastStatus,
+    #[schema(value_type = Option<String>)]
     publish_type: Option<PublishType>,
     name: Option<String>,
     zombi: bool,
@@ -33,7 +37,7 @@ pub(crate) struct BroadcastJson {
 }
 
 /// Keys that nothing fills in this version: always the value of a fresh record of Ant Media's.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Unused {
     r#type: &'static str,

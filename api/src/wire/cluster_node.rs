@@ -2,11 +2,13 @@
 
 use crate::state::NodeInfo;
 use serde::Serialize;
+use utoipa::ToSchema;
 use weir_cluster::{AppName, NodeRecord, NodeRole};
 
 /// A node of the cluster.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ClusterNode)]
 pub(crate) struct ClusterNodeJson {
     id: String,
     ip: String,
@@ -17,6 +19,7 @@ pub(crate) struct ClusterNodeJson {
     db_query_average_time_ms: u32,
     note: Option<String>,
     status: &'static str,
+    #[schema(value_type = String)]
     role: NodeRole,
     version: String,
 }
@@ -44,10 +47,12 @@ impl ClusterNodeJson {
 }
 
 /// The answering node, for the pages.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = NodeInfo)]
 pub(crate) struct NodeInfoJson {
     id: String,
+    #[schema(value_type = String)]
     role: NodeRole,
     version: String,
     host: String,

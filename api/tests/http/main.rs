@@ -4,6 +4,7 @@
 
 mod broadcasts;
 mod nodes;
+mod openapi;
 mod pages;
 mod rest;
 mod support;

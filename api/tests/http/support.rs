@@ -10,8 +10,9 @@ use tower::ServiceExt as _;
 use weir_api::{ApiMetrics, ApiState, Asset, Assets, NodeInfo, PublicRtmp};
 use weir_cluster::embedded::EmbeddedStore;
 use weir_cluster::{
-    AppName, Broadcast, BroadcastStatus, Claim, EpochEnd, Lease, Leases, ManualClock, NodeRecord,
-    NodeRole, Ownership, PublishType, Store, StoreError, StreamKey,
+    AppName, Broadcast, BroadcastStatus, Claim, EpochEnd, Fields, Kind, Lease, Leases, ManualClock,
+    NodeRecord, NodeRole, Ownership, Place, PublishType, Query, Records, Store, StoreError,
+    StreamKey,
 };
 
 /// The time at which every test begins, ms since the Unix epoch.
@@ -286,6 +287,40 @@ impl Store for Away {
         self.answer().await
     }
     async fn delete_node(&self, _: &str) -> Result<bool, StoreError> {
+        self.answer().await
+    }
+}
+
+#[async_trait]
+impl Records for Away {
+    async fn get(&self, _: &Place) -> Result<Option<Fields>, StoreError> {
+        self.answer().await
+    }
+    async fn insert(&self, _: &Place, _: Fields) -> Result<bool, StoreError> {
+        self.answer().await
+    }
+    async fn put(&self, _: &Place, _: Fields) -> Result<(), StoreError> {
+        self.answer().await
+    }
+    async fn patch(&self, _: &Place, _: Fields) -> Result<Option<Fields>, StoreError> {
+        self.answer().await
+    }
+    async fn delete(&self, _: &Place) -> Result<bool, StoreError> {
+        self.answer().await
+    }
+    async fn list(&self, _: &Query) -> Result<Vec<Fields>, StoreError> {
+        self.answer().await
+    }
+    async fn count(&self, _: &Query) -> Result<u64, StoreError> {
+        self.answer().await
+    }
+    async fn delete_matching(&self, _: &Query) -> Result<u64, StoreError> {
+        self.answer().await
+    }
+    async fn add(&self, _: &Place, _: &[(&'static str, i64)]) -> Result<(), StoreError> {
+        self.answer().await
+    }
+    async fn append(&self, _: Kind, _: &AppName, _: Fields) -> Result<(), StoreError> {
         self.answer().await
     }
 }

@@ -1,7 +1,9 @@
 //! The HTTP transport: kept connections, unix sockets, silence, bad addresses.
 
 use super::origin::{Origin, raw_origin};
-use crate::{Fetch, FetchError, FetchRequest, FetchResponse, HttpFetch, HttpFetchOptions};
+use crate::{
+    Fetch, FetchError, FetchRequest, FetchResponse, HttpFetch, HttpFetchOptions, RequestHeaders,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -164,4 +166,48 @@ async fn an_origin_that_hangs_uses_up_no_places_of_another() {
     for task in &waiting {
         task.abort();
     }
+}
+
+#[derive(Debug)]
+struct Badge;
+
+impl RequestHeaders for Badge {
+    fn add(&self, headers: &mut http::HeaderMap) {
+        headers.insert("x-badge", http::HeaderValue::from_static("ours"));
+    }
+}
+
+async fn echo(request: axum::extract::Request) -> String {
+    let badge = request.headers().get("x-badge");
+    let badge = badge
+        .map_or("none", |value| value.to_str().unwrap())
+        .to_owned();
+    let method = request.method().clone();
+    let body = axum::body::to_bytes(request.into_body(), 100)
+        .await
+        .unwrap();
+    format!("{method} {badge} {}", String::from_utf8_lossy(&body))
+}
+
+#[tokio::test]
+async fn fetches_and_calls_carry_the_headers_of_all_and_calls_their_body() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = listener.local_addr().unwrap().to_string();
+    let router = axum::Router::new().route("/a", axum::routing::any(echo));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let fetch = HttpFetch::new(HttpFetchOptions::default()).with_headers(Arc::new(Badge));
+    // The second comes over the connection that was kept.
+    for _ in 0..2 {
+        let response = fetch.fetch(request(&origin)).await.unwrap();
+        assert_eq!(drain(response).await.unwrap(), b"GET ours ");
+    }
+    let post = || {
+        let body = bytes::Bytes::from_static(b"hello");
+        http::Request::post("/a").body(body).unwrap()
+    };
+    let answer = fetch.call(&origin, post(), 100).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(&answer.body()[..], b"POST ours hello");
+    let long = fetch.call(&origin, post(), 10).await.unwrap_err();
+    assert!(matches!(long, FetchError::BodyBroken { .. }), "{long}");
 }

@@ -6,17 +6,20 @@
 //! | `broadcasts` | `app/id` | a stream's record, Ant Media's field names |
 //! | `timelines` | `app/id` | a stream's newest epoch ([`crate::ownership::Timeline`]) |
 //! | `nodes` | node id | a node's record |
+//! | `records` | `["kind","app","key"…]` | any other record ([`crate::records`]); since layout 2 |
 //!
 //! A record that cannot be read costs that record alone. The file is checked whole when it is
 //! opened; redb may panic on what it does not expect in a damaged file, so every entry into it is
 //! fenced.
 
 use super::error::{FileError, OpenError, damaged, not_opened};
+use super::table;
 use super::view::{Stream, View};
 use crate::names::StreamKey;
 use crate::ownership::Timeline;
-use crate::record::Document;
-use crate::types::{Broadcast, NodeRecord};
+use crate::record::{self, Document};
+use crate::records::{Fields, Place};
+use crate::types::NodeRecord;
 use redb::{
     Builder, Database, Durability, ReadableDatabase, ReadableTable, TableDefinition,
     WriteTransaction,
@@ -30,7 +33,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The layout this version writes.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// Memory redb may use for pages, bytes: little, since reads are served from the records.
 const PAGE_CACHE_BYTES: usize = 8 * 1024 * 1024;
 
@@ -39,6 +42,7 @@ const META: Table = TableDefinition::new("meta");
 const BROADCASTS: Table = TableDefinition::new("broadcasts");
 const TIMELINES: Table = TableDefinition::new("timelines");
 const NODES: Table = TableDefinition::new("nodes");
+const RECORDS: Table = TableDefinition::new("records");
 const SCHEMA_KEY: &str = "schema";
 
 /// The file, open or given up after a failure.
@@ -92,6 +96,7 @@ impl DataFile {
         &self,
         streams: impl Iterator<Item = (&'a StreamKey, Option<&'a Stream>)>,
         nodes: impl Iterator<Item = (&'a str, Option<&'a Document<NodeRecord>>)>,
+        records: impl Iterator<Item = (&'a Place, Option<&'a Arc<Fields>>)>,
     ) -> Result<(), FileError> {
         let Some(database) = &self.database else {
             return Err(FileError::Other("the store's file is closed".to_owned()));
@@ -100,6 +105,7 @@ impl DataFile {
             let mut transaction = database.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
             write_all(&transaction, streams, nodes)?;
+            write_records(&transaction, records)?;
             transaction.commit()?;
             Ok(())
         })
@@ -124,7 +130,10 @@ fn write_all<'a>(
         // A record that could not be read stays in the file as it is, for whoever can mend it.
         let record = stream.and_then(|s| s.record.as_ref());
         match record {
-            Some(record) => drop(broadcasts.insert(&*key, &*json(&**record)?)?),
+            Some(record) => {
+                let fields = record::to_fields(record);
+                broadcasts.insert(&*key, &*json(&fields)?)?;
+            }
             None if stream.is_some_and(|s| s.damaged.is_some()) => {}
             None => drop(broadcasts.remove(&*key)?),
         }
@@ -134,6 +143,21 @@ fn write_all<'a>(
         match node {
             Some(node) => drop(table.insert(id, &*json(node)?)?),
             None => drop(table.remove(id)?),
+        }
+    }
+    Ok(())
+}
+
+fn write_records<'a>(
+    transaction: &WriteTransaction,
+    records: impl Iterator<Item = (&'a Place, Option<&'a Arc<Fields>>)>,
+) -> Result<(), redb::Error> {
+    let mut table = transaction.open_table(RECORDS)?;
+    for (place, fields) in records {
+        let key = table::key_of(place);
+        match fields {
+            Some(fields) => drop(table.insert(&*key, &*json(&**fields)?)?),
+            None => drop(table.remove(&*key)?),
         }
     }
     Ok(())
@@ -162,7 +186,16 @@ fn open_database(path: &Path) -> Result<Database, OpenError> {
     let database = opened.map_err(refused)?;
     let found = fenced(|| schema(&database)).map_err(refused)?;
     match found.parse::<u32>() {
-        Ok(found) if found <= SCHEMA => Ok(database),
+        Ok(SCHEMA) => Ok(database),
+        Ok(found) if (1..SCHEMA).contains(&found) => {
+            fenced(|| upgrade(&database)).map_err(refused)?;
+            tracing::info!(path = %path.display(), found, now = SCHEMA, "upgraded the store's file");
+            Ok(database)
+        }
+        Ok(0) => Err(OpenError::Damaged {
+            path: path.to_owned(),
+            reason: "its layout's version reads 0".to_owned(),
+        }),
         Ok(found) => Err(OpenError::Newer {
             path: path.to_owned(),
             found,
@@ -224,6 +257,15 @@ fn schema(database: &Database) -> Result<String, redb::Error> {
     for table in [BROADCASTS, TIMELINES, NODES] {
         transaction.open_table(table)?;
     }
+    transaction.commit()?;
+    upgrade(database)
+}
+
+/// Adds what this version's layout has beyond those before it, in one transaction; returns the
+/// version.
+fn upgrade(database: &Database) -> Result<String, redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.open_table(RECORDS)?;
     let version = SCHEMA.to_string();
     transaction
         .open_table(META)?
@@ -241,8 +283,12 @@ fn read_all(database: &Database) -> Result<View, redb::Error> {
             continue;
         };
         let mut stream = Stream::default();
-        match read_json::<Document<Broadcast>>("broadcast", &key.to_string(), value.value()) {
-            Ok(record) => stream.record = Some(Arc::new(record)),
+        match read_json::<Fields>("broadcast", &key.to_string(), value.value()) {
+            Ok(fields) => {
+                let mut document = record::from_fields(fields);
+                key.id.as_str().clone_into(&mut document.known.stream_id);
+                stream.record = Some(Arc::new(document));
+            }
             Err(reason) => stream.damaged = Some(reason.into()),
         }
         view.put_stream(&key, stream);
@@ -262,6 +308,16 @@ fn read_all(database: &Database) -> Result<View, redb::Error> {
         let (id, value) = entry?;
         if let Ok(node) = read_json("node", id.value(), value.value()) {
             view.put_node(id.value(), Some(node));
+        }
+    }
+    for entry in reading.open_table(RECORDS)?.iter()? {
+        let (key, value) = entry?;
+        let Some(place) = table::place_of(key.value()) else {
+            tracing::warn!(key = key.value(), "left out a record of a kind not known");
+            continue;
+        };
+        if let Ok(fields) = read_json::<Fields>(place.kind.name(), key.value(), value.value()) {
+            view.put_record(place, Some(Arc::new(fields)));
         }
     }
     Ok(view)

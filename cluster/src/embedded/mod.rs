@@ -7,7 +7,8 @@
 //! memory at once and reach the file with the next durable call, or after [`FLUSH_PERIOD`].
 //!
 //! **What a crash loses.** Nothing that was acknowledged by `claim`, `adopt`, `release`,
-//! `release_all_of`, `sweep` or `delete_node`. Of `update` and `heartbeat`, at most the last [`FLUSH_PERIOD`]: the next claim
+//! `release_all_of`, `sweep`, `delete_node`, or by the calls of [`crate::Records`] that are durable.
+//! Of `update`, `heartbeat`, `add` and `append`, at most the last [`FLUSH_PERIOD`]: the next claim
 //! starts far enough on (see [`crate::ownership`]). Leases are in memory only.
 //!
 //! **When the disk fails or is full.** Reads, reports and heartbeats go on in memory; calls that
@@ -15,17 +16,21 @@
 //! nothing. The file is opened anew at most each [`REOPEN_PERIOD`]; once that works, everything
 //! the memory has is written. [`EmbeddedStore::degraded`] tells.
 //!
-//! **Limits.** [`STREAMS_MAX`] streams, [`NODES_MAX`] nodes, [`QUEUE_MAX`] calls waiting (more wait
+//! **Limits.** [`STREAMS_MAX`] streams, [`NODES_MAX`] nodes, of other records [`records_max`] of each
+//! kind (beyond it, the oldest connection events give way), [`QUEUE_MAX`] calls waiting (more wait
 //! for room). One process a file: a second is refused with [`OpenError::InUse`].
 
 mod error;
 mod file;
 mod leases;
 mod ops;
+mod records;
+mod table;
 mod view;
 mod writer;
 
 pub use error::OpenError;
+pub use table::records_max;
 
 use crate::clock::WallClock;
 use crate::lease::{Lease, Leases};

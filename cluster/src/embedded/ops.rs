@@ -1,11 +1,13 @@
 //! What each call does to the records: the store's operations, without its file and its thread.
 
+use super::records::RecordOp;
 use super::view::{Stage, Stream};
 use super::{NODES_MAX, STREAMS_MAX};
 use crate::lease::{SWEEP_AFTER_MS, Sight};
 use crate::names::StreamKey;
 use crate::ownership::{self, Tenure, Timeline};
 use crate::record::{self, Document};
+use crate::records::Fields;
 use crate::store::{Claim, EpochEnd, StoreError};
 use crate::types::{Broadcast, NodeRecord, Ownership};
 use std::collections::BTreeSet;
@@ -45,6 +47,7 @@ pub(super) enum Op {
     DeleteNode {
         id: String,
     },
+    Record(RecordOp),
     Flush,
 }
 
@@ -55,6 +58,7 @@ pub(super) enum Outcome {
     Owned(Ownership),
     Count(usize),
     Existed(bool),
+    Record(Option<Fields>),
 }
 
 impl Outcome {
@@ -77,13 +81,18 @@ impl Op {
             Self::ReleaseAllOf { .. } => "release_all_of",
             Self::Heartbeat(_) => "heartbeat",
             Self::DeleteNode { .. } => "delete_node",
+            Self::Record(op) => op.name(),
             Self::Flush => "flush",
         }
     }
 
     /// Whether the caller may be answered only once its change is on stable storage.
     pub(super) fn is_durable(&self) -> bool {
-        !matches!(self, Self::Update { .. } | Self::Heartbeat(_))
+        match self {
+            Self::Update { .. } | Self::Heartbeat(_) => false,
+            Self::Record(op) => op.is_durable(),
+            _ => true,
+        }
     }
 
     pub(super) fn is_flush(&self) -> bool {
@@ -128,6 +137,7 @@ impl Op {
                 }
                 Ok(Outcome::Existed(existed))
             }
+            Self::Record(op) => op.run(stage),
             Self::Flush => Ok(Outcome::Done),
         }
     }
@@ -192,7 +202,7 @@ fn run_taking(
     Ok(ownership)
 }
 
-fn make_room(stage: &mut Stage<'_>) -> Result<(), StoreError> {
+pub(super) fn make_room(stage: &mut Stage<'_>) -> Result<(), StoreError> {
     if stage.stream_count_at_most() < STREAMS_MAX {
         return Ok(());
     }

@@ -5,9 +5,11 @@
 
 use super::CHANGES_MAX;
 use super::leases::LeaseBook;
+use super::table::Records;
 use crate::names::{AppName, StreamId, StreamKey};
 use crate::ownership::{Tenure, Timeline};
 use crate::record::Document;
+use crate::records::{Fields, Kind, Place, RecordChange};
 use crate::store::{StoreError, StreamChange};
 use crate::types::{Broadcast, NodeRecord};
 use std::collections::BTreeMap;
@@ -36,11 +38,26 @@ pub(super) struct View {
     nodes: BTreeMap<String, Document<NodeRecord>>,
     stream_count: usize,
     leases: Arc<LeaseBook>,
+    records: Records,
 }
 
 impl View {
     pub(super) fn leases(&self) -> &LeaseBook {
         &self.leases
+    }
+
+    pub(super) fn records(&self) -> &Records {
+        &self.records
+    }
+
+    pub(super) fn put_record(&mut self, place: Place, fields: Option<Arc<Fields>>) {
+        self.records.put(place, fields);
+    }
+
+    /// Records of the streams of an application, in order; all of them is a look at each.
+    pub(super) fn stream_records(&self, app: &AppName) -> Vec<Arc<Document<Broadcast>>> {
+        let streams = self.apps.get(app).into_iter().flat_map(BTreeMap::values);
+        streams.filter_map(|stream| stream.record.clone()).collect()
     }
 
     pub(super) fn stream(&self, key: &StreamKey) -> Option<&Stream> {
@@ -150,11 +167,12 @@ pub(super) struct Stage<'v> {
 pub(super) struct Changed {
     pub(super) streams: BTreeMap<StreamKey, Stream>,
     pub(super) nodes: BTreeMap<String, Option<Document<NodeRecord>>>,
+    pub(super) records: BTreeMap<Place, Option<Arc<Fields>>>,
 }
 
 impl Changed {
     pub(super) fn is_empty(&self) -> bool {
-        self.streams.is_empty() && self.nodes.is_empty()
+        self.streams.is_empty() && self.nodes.is_empty() && self.records.is_empty()
     }
 }
 
@@ -211,6 +229,21 @@ impl<'v> Stage<'v> {
     pub(super) fn put_node(&mut self, id: String, node: Option<Document<NodeRecord>>) {
         self.changed.nodes.insert(id, node);
     }
+
+    pub(super) fn changed(&self) -> &Changed {
+        &self.changed
+    }
+
+    pub(super) fn record(&self, place: &Place) -> Option<&Arc<Fields>> {
+        match self.changed.records.get(place) {
+            Some(staged) => staged.as_ref(),
+            None => self.view.records().get(place),
+        }
+    }
+
+    pub(super) fn put_record(&mut self, place: Place, fields: Option<Arc<Fields>>) {
+        self.changed.records.insert(place, fields);
+    }
 }
 
 /// The view as readers and the writing thread share it.
@@ -218,6 +251,7 @@ impl<'v> Stage<'v> {
 pub(super) struct Shared {
     view: RwLock<View>,
     changes: broadcast::Sender<StreamChange>,
+    record_changes: broadcast::Sender<RecordChange>,
     degraded: Mutex<Option<String>>,
 }
 
@@ -226,6 +260,7 @@ impl Shared {
         Self {
             view: RwLock::new(view),
             changes: broadcast::channel(CHANGES_MAX).0,
+            record_changes: broadcast::channel(CHANGES_MAX).0,
             degraded: Mutex::new(None),
         }
     }
@@ -238,9 +273,18 @@ impl Shared {
         self.changes.subscribe()
     }
 
+    pub(super) fn subscribe_records(&self) -> broadcast::Receiver<RecordChange> {
+        self.record_changes.subscribe()
+    }
+
     /// Makes a batch visible, then tells those who listen.
     pub(super) fn apply(&self, changed: Changed) {
         let mut told = Vec::new();
+        let records_told = if self.record_changes.receiver_count() > 0 {
+            record_changes(&changed)
+        } else {
+            Vec::new()
+        };
         let listened = self.changes.receiver_count() > 0;
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
         for (key, stream) in changed.streams {
@@ -256,10 +300,16 @@ impl Shared {
         for (id, node) in changed.nodes {
             view.put_node(&id, node);
         }
+        for (place, fields) in changed.records {
+            view.put_record(place, fields);
+        }
         drop(view);
+        // Sending fails only when the last listener has just gone.
         for change in told {
-            // Fails only when the last listener has just gone.
             let _ = self.changes.send(change);
+        }
+        for change in records_told {
+            let _ = self.record_changes.send(change);
         }
     }
 
@@ -271,4 +321,22 @@ impl Shared {
     pub(super) fn set_degraded(&self, reason: Option<String>) {
         *self.degraded.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     }
+}
+
+fn record_changes(changed: &Changed) -> Vec<RecordChange> {
+    let streams = changed.streams.iter().map(|(key, stream)| RecordChange {
+        place: Place::in_app(Kind::Broadcast, &key.app, [key.id.as_str()]),
+        fields: stream
+            .record
+            .as_deref()
+            .map(|document| Arc::new(crate::record::to_fields(document))),
+    });
+    let quiet = [Kind::ConnectionEvent, Kind::Analytics];
+    let records = changed.records.iter();
+    let records = records.filter(|(place, _)| !quiet.contains(&place.kind));
+    let records = records.map(|(place, fields)| RecordChange {
+        place: place.clone(),
+        fields: fields.clone(),
+    });
+    streams.chain(records).collect()
 }

@@ -13,6 +13,7 @@ use super::view::{Changed, Shared, Stage};
 use super::{BATCH_MAX, FLUSH_PERIOD, PRUNE_PERIOD, REOPEN_PERIOD};
 use crate::clock::WallClock;
 use crate::names::StreamKey;
+use crate::records::Place;
 use crate::store::StoreError;
 use std::collections::BTreeSet;
 use std::io;
@@ -44,16 +45,18 @@ pub(super) struct Writer {
 struct Unwritten {
     streams: BTreeSet<StreamKey>,
     nodes: BTreeSet<String>,
+    records: BTreeSet<Place>,
 }
 
 impl Unwritten {
     fn is_empty(&self) -> bool {
-        self.streams.is_empty() && self.nodes.is_empty()
+        self.streams.is_empty() && self.nodes.is_empty() && self.records.is_empty()
     }
 
     fn add(&mut self, changed: &Changed) {
         self.streams.extend(changed.streams.keys().cloned());
         self.nodes.extend(changed.nodes.keys().cloned());
+        self.records.extend(changed.records.keys().cloned());
     }
 }
 
@@ -204,8 +207,17 @@ impl Writer {
                 .map(|id| (id.as_str(), view.node(id)));
             let new_nodes = changed.nodes.iter();
             let new_nodes = new_nodes.map(|(id, new)| (id.as_str(), new.as_ref()));
-            self.file
-                .write(old_streams.chain(new_streams), old_nodes.chain(new_nodes))
+            let records = self.unwritten.records.iter();
+            let old_records = records
+                .filter(|place| !changed.records.contains_key(place))
+                .map(|place| (place, view.records().get(place)));
+            let new_records = changed.records.iter();
+            let new_records = new_records.map(|(place, new)| (place, new.as_ref()));
+            self.file.write(
+                old_streams.chain(new_streams),
+                old_nodes.chain(new_nodes),
+                old_records.chain(new_records),
+            )
         };
         written.map_err(|error| self.fail(error))?;
         self.unwritten = Unwritten::default();

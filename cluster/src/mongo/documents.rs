@@ -2,7 +2,9 @@
 //!
 //! Writes name the fields they change and no others, so that whatever else a document holds stays.
 
+use super::records::fields_of;
 use crate::ownership::{Tenure, Timeline};
+use crate::record;
 use crate::store::{EpochEnd, StoreError};
 use crate::types::{Broadcast, NodeRecord, NodeRole, Ownership};
 use mongodb::bson::{
@@ -130,6 +132,11 @@ pub(super) fn read_node(document: &Document) -> Option<NodeRecord> {
         egress_mbps: number("egressMbps"),
         draining: document.get_bool("draining").unwrap_or(false),
     })
+}
+
+/// A broadcast, whoever wrote it: a field of the wrong type reads as its default.
+pub(super) fn broadcast(document: Document) -> Broadcast {
+    record::from_fields(fields_of(document)).known
 }
 
 pub(super) fn read<T: DeserializeOwned>(key: &str, document: Document) -> Result<T, StoreError> {

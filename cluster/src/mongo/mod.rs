@@ -8,6 +8,9 @@
 //! | `clusterdb` | `weirduty` | whose turn a task of the whole cluster is, by `_id` |
 //! | `clusterdb` | `weirtimeline` | a stream's newest epoch ([`crate::ownership::Timeline`]), by `_id` = `app/id` |
 //!
+//! All other records: see [`records`]. Field names are Ant Media's; documents that it wrote are read,
+//! and fields that are not known here stay. A field of the wrong type reads as its default.
+//!
 //! **Atomicity.** An epoch is taken by one conditional write on `weirtimeline`, acknowledged by a
 //! majority; who loses the race reads again. The broadcast follows; it is written under the
 //! condition that no newer epoch has written it. A process that dies between the two leaves a
@@ -21,8 +24,10 @@
 
 mod claims;
 mod documents;
+mod indexes;
 mod leases;
 mod options;
+mod records;
 mod sweep;
 
 pub use options::{MongoOptions, MongoOptionsError};
@@ -36,12 +41,12 @@ use async_trait::async_trait;
 use leases::StoreTime;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{ErrorKind, WriteFailure};
-use mongodb::options::{CollectionOptions, IndexOptions, WriteConcern};
-use mongodb::{Client, Collection, Cursor, IndexModel};
+use mongodb::options::{CollectionOptions, WriteConcern};
+use mongodb::{Client, Collection, Cursor};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -60,7 +65,7 @@ pub struct MongoStore {
     client: Client,
     options: MongoOptions,
     time: StoreTime,
-    /// Databases whose indexes were seen to.
+    /// Collections whose indexes were seen to.
     prepared: Mutex<BTreeSet<String>>,
 }
 
@@ -122,51 +127,6 @@ impl MongoStore {
         database.collection_with_options(name, with(concern))
     }
 
-    /// Makes the indexes, once a process and database. Data that breaks them is said and kept.
-    async fn prepare(&self, app: &AppName) -> Result<(), StoreError> {
-        let name = self.options.database_of(app.as_str());
-        if self.prepared_names().contains(&name) {
-            return Ok(());
-        }
-        let by_stream = IndexModel::builder()
-            .keys(doc! { "streamId": 1 })
-            .options(IndexOptions::builder().unique(true).build())
-            .build();
-        let made = self
-            .broadcasts_of(app, majority())
-            .create_index(by_stream)
-            .await;
-        if let Err(error) = made {
-            if is_away(&error) {
-                return Err(failed("prepare", &error));
-            }
-            tracing::warn!(app = app.as_str(), %error, "no unique index on streamId");
-        }
-        let by_node = IndexModel::builder()
-            .keys(doc! { "ownership.nodeId": 1 })
-            .build();
-        let forgotten = IndexModel::builder()
-            .keys(doc! { documents::FORGET_AT: 1 })
-            .options(IndexOptions::builder().expire_after(Duration::ZERO).build())
-            .build();
-        let due = IndexModel::builder()
-            .keys(doc! { documents::RECORD_DUE: 1 })
-            .options(IndexOptions::builder().sparse(true).build())
-            .build();
-        let leases = self.cluster_collection("weirlease", majority());
-        let made = leases.create_index(forgotten.clone()).await;
-        made.map_err(|error| failed("prepare", &error))?;
-        let timelines = self.timelines();
-        let made = timelines.create_indexes([by_node, forgotten, due]).await;
-        made.map_err(|error| failed("prepare", &error))?;
-        self.prepared_names().insert(name);
-        Ok(())
-    }
-
-    fn prepared_names(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     async fn list(&self, mut cursor: Cursor<Document>) -> Result<Vec<Document>, StoreError> {
         let mut found = Vec::new();
         while cursor
@@ -194,14 +154,7 @@ impl MongoStore {
         let find = find.skip(offset as u64).limit(limit_of(size));
         let cursor = find.await.map_err(|error| failed("broadcasts", &error))?;
         let documents = self.list(cursor).await?.into_iter();
-        let records = documents.filter_map(|document| {
-            let id = document.get_str("streamId").unwrap_or("?").to_owned();
-            let record = documents::read::<Broadcast>(&id, document);
-            record
-                .inspect_err(|error| tracing::warn!(app = app.as_str(), %error, "left out"))
-                .ok()
-        });
-        Ok(records.collect())
+        Ok(documents.map(documents::broadcast).collect())
     }
 
     async fn find_nodes(&self, offset: usize, size: usize) -> Result<Vec<NodeRecord>, StoreError> {
@@ -222,8 +175,7 @@ impl Store for MongoStore {
     async fn broadcast(&self, key: &StreamKey) -> Result<Option<Broadcast>, StoreError> {
         within("broadcast", async {
             let document = self.broadcast_document(key).await?;
-            let record = document.map(|d| documents::read(&key.to_string(), d));
-            record.transpose()
+            Ok(document.map(documents::broadcast))
         })
         .await
     }

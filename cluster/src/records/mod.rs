@@ -7,8 +7,13 @@
 //! writers of different fields never undo each other.
 //!
 //! **Broadcasts** are the same records that [`crate::Store`] keeps: what REST sets (name, metadata,
-//! limits…) is patched here, what the owner reports is written there. `status`, `owner` and
-//! figures are the owner's; a patch from REST should leave them alone.
+//! limits…) is patched here, what the owner reports is written there. `status` and figures are the
+//! owner's; a patch from REST should leave them alone. `owner` is the store's own: what a call here
+//! says of it is left out.
+//!
+//! **Names.** A field's name has no leading `$`, no dot and no NUL; a record is at most
+//! [`RECORD_BYTES_MAX`] bytes and nests at most [`DEPTH_MAX`] deep. Anything else is
+//! [`StoreError::Invalid`], in every store.
 //!
 //! **Durability.** `insert`, `put`, `patch`, `delete` and `delete_matching` are on stable storage (in
 //! MongoDB: on a majority) before they are acknowledged. `add` and `append` may be lost when a process
@@ -17,8 +22,13 @@
 //! **Failures** are [`StoreError`]s. Records with fields of the wrong type are still listed; reading
 //! them into a type takes the default for what cannot be read ([`read`]).
 
+pub(crate) mod check;
 pub mod kinds;
+pub(crate) mod select;
 
+pub use check::{
+    ANY_OF_MAX, CONTAINS_BYTES_MAX, DEPTH_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, RECORD_BYTES_MAX,
+};
 pub use kinds::{ConnectionEvent, Subscriber, Token, User, Vod};
 
 use crate::names::AppName;
@@ -73,6 +83,44 @@ impl Kind {
             Self::AppSettings => &["appName"],
             Self::User => &["email"],
             Self::Secret => &["name"],
+        }
+    }
+
+    /// Whether it belongs to the whole cluster instead of to an application.
+    #[must_use]
+    pub const fn is_of_cluster(self) -> bool {
+        matches!(self, Self::AppSettings | Self::User | Self::Secret)
+    }
+
+    /// Its name in one word.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Broadcast => "broadcast",
+            Self::Vod => "vod",
+            Self::Token => "token",
+            Self::Subscriber => "subscriber",
+            Self::ConnectionEvent => "connectionEvent",
+            Self::Analytics => "analytics",
+            Self::AppSettings => "appSettings",
+            Self::User => "user",
+            Self::Secret => "secret",
+        }
+    }
+
+    /// Many of it, in words.
+    #[must_use]
+    pub const fn plural(self) -> &'static str {
+        match self {
+            Self::Broadcast => "streams",
+            Self::Vod => "recordings",
+            Self::Token => "tokens",
+            Self::Subscriber => "subscribers",
+            Self::ConnectionEvent => "connection events",
+            Self::Analytics => "analytics records",
+            Self::AppSettings => "applications",
+            Self::User => "users",
+            Self::Secret => "secrets",
         }
     }
 

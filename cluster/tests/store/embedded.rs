@@ -206,8 +206,10 @@ async fn a_damaged_record_costs_that_record_alone() {
     change(&|transaction| {
         let mut table = transaction.open_table(BROADCASTS).unwrap();
         table
-            .insert("LiveApp/bad", &br#"{"streamId":7}"#[..])
+            .insert("LiveApp/bad", &br#"{"streamId":"bad""#[..])
             .unwrap();
+        let odd = br#"{"streamId":7,"width":"wide","name":"Odd"}"#;
+        table.insert("LiveApp/odd", &odd[..]).unwrap();
         table.insert("no key", &b"{}"[..]).unwrap();
         let foreign = br#"{"streamId":"foreign","hlsViewerLimit":-1,"status":"created"}"#;
         table.insert("LiveApp/foreign", &foreign[..]).unwrap();
@@ -217,7 +219,10 @@ async fn a_damaged_record_costs_that_record_alone() {
     let error = store.broadcast(&key("bad")).await.unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     let app = key("x").app;
-    assert_eq!(store.broadcasts(&app, 0, 9).await.unwrap().len(), 2);
+    let odd = store.broadcast(&key("odd")).await.unwrap().unwrap();
+    assert_eq!(odd.name.as_deref(), Some("Odd"), "a bad field costs itself");
+    assert_eq!((odd.stream_id.as_str(), odd.width), ("odd", 0));
+    assert_eq!(store.broadcasts(&app, 0, 9).await.unwrap().len(), 3);
     store.claim(claim("bad", "a", START_MS)).await.unwrap();
     assert!(
         store.broadcast(&key("bad")).await.unwrap().is_some(),

@@ -58,6 +58,8 @@ pub struct ClusterConfig {
     pub node_id: Option<String>,
     /// `cluster.node.ip`: the address other nodes reach this one at, an IP or a host name.
     pub node_ip: Option<String>,
+    /// `cluster.key`; none = the one that the store keeps.
+    pub key: Option<Secret>,
     /// `cluster.origin.nodes`; empty when the node is in no cluster.
     pub origin_nodes: Vec<Endpoint>,
 }
@@ -107,6 +109,8 @@ pub struct RtmpConfig {
     pub proxy_protocol: Option<bool>,
     /// `rtmp.max.connections`.
     pub max_connections: u32,
+    /// `rtmp.max.connections.per.address`; 0 = no limit.
+    pub max_connections_per_address: u32,
     /// `rtmp.max_handshake_time`, ms.
     pub max_handshake_ms: u64,
     /// `rtmp.max_inactivity`, ms.
@@ -205,6 +209,7 @@ impl NodeConfig {
                 origin_listen: None,
                 proxy_protocol: None,
                 max_connections: 0,
+                max_connections_per_address: 0,
                 max_handshake_ms: 0,
                 max_inactivity_ms: 0,
                 max_packet_bytes: 0,

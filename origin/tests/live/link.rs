@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use weir_cluster::{
-    AppName, Broadcast, Claim, EpochEnd, Lease, Leases, NodeRecord, Ownership, Store, StoreError,
-    StreamKey,
+    AppName, Broadcast, Claim, EpochEnd, Fields, Kind, Lease, Leases, NodeRecord, Ownership, Place,
+    Query, Records, Store, StoreError, StreamKey,
 };
 
 const WHOLE: u8 = 0;
@@ -150,5 +150,39 @@ impl Store for WeakLink {
 
     async fn delete_node(&self, id: &str) -> Result<bool, StoreError> {
         self.store.delete_node(id).await
+    }
+}
+
+#[async_trait]
+impl Records for WeakLink {
+    async fn get(&self, place: &Place) -> Result<Option<Fields>, StoreError> {
+        self.store.get(place).await
+    }
+    async fn insert(&self, place: &Place, fields: Fields) -> Result<bool, StoreError> {
+        self.store.insert(place, fields).await
+    }
+    async fn put(&self, place: &Place, fields: Fields) -> Result<(), StoreError> {
+        self.store.put(place, fields).await
+    }
+    async fn patch(&self, place: &Place, set: Fields) -> Result<Option<Fields>, StoreError> {
+        self.store.patch(place, set).await
+    }
+    async fn delete(&self, place: &Place) -> Result<bool, StoreError> {
+        self.store.delete(place).await
+    }
+    async fn list(&self, query: &Query) -> Result<Vec<Fields>, StoreError> {
+        self.store.list(query).await
+    }
+    async fn count(&self, query: &Query) -> Result<u64, StoreError> {
+        self.store.count(query).await
+    }
+    async fn delete_matching(&self, query: &Query) -> Result<u64, StoreError> {
+        self.store.delete_matching(query).await
+    }
+    async fn add(&self, place: &Place, by: &[(&'static str, i64)]) -> Result<(), StoreError> {
+        self.store.add(place, by).await
+    }
+    async fn append(&self, kind: Kind, app: &AppName, fields: Fields) -> Result<(), StoreError> {
+        self.store.append(kind, app, fields).await
     }
 }

@@ -7,6 +7,7 @@ use crate::lease::Leases;
 use crate::metered::MeteredStore;
 use crate::names::{AppName, StreamKey};
 use crate::node::figures::NodeFigures;
+use crate::records::{Fields, Kind, Place, Query, Records};
 use crate::store::{Claim, EpochEnd, StoreError};
 use crate::types::{Broadcast, Ownership};
 use async_trait::async_trait;
@@ -147,4 +148,38 @@ async fn a_store_that_hangs_costs_one_beat_at_a_time_and_no_stop() {
     }
     shutdown.cancel();
     task.await.unwrap();
+}
+
+#[async_trait]
+impl Records for Stuck {
+    async fn get(&self, _: &Place) -> Result<Option<Fields>, StoreError> {
+        unreachable!()
+    }
+    async fn insert(&self, _: &Place, _: Fields) -> Result<bool, StoreError> {
+        unreachable!()
+    }
+    async fn put(&self, _: &Place, _: Fields) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    async fn patch(&self, _: &Place, _: Fields) -> Result<Option<Fields>, StoreError> {
+        unreachable!()
+    }
+    async fn delete(&self, _: &Place) -> Result<bool, StoreError> {
+        unreachable!()
+    }
+    async fn list(&self, _: &Query) -> Result<Vec<Fields>, StoreError> {
+        unreachable!()
+    }
+    async fn count(&self, _: &Query) -> Result<u64, StoreError> {
+        unreachable!()
+    }
+    async fn delete_matching(&self, _: &Query) -> Result<u64, StoreError> {
+        unreachable!()
+    }
+    async fn add(&self, _: &Place, _: &[(&'static str, i64)]) -> Result<(), StoreError> {
+        unreachable!()
+    }
+    async fn append(&self, _: Kind, _: &AppName, _: Fields) -> Result<(), StoreError> {
+        unreachable!()
+    }
 }

@@ -8,11 +8,15 @@ mod adoption;
 mod leases;
 mod nodes_and_races;
 mod ownership;
+mod record_lists;
+mod records;
 
 pub(crate) use adoption::*;
 pub(crate) use leases::*;
 pub(crate) use nodes_and_races::*;
 pub(crate) use ownership::*;
+pub(crate) use record_lists::*;
+pub(crate) use records::*;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -60,6 +64,15 @@ macro_rules! with_every_clause {
             discontinuities_run_on,
             a_node_gone_for_good_is_swept,
             who_may_not_judge_sweeps_nothing,
+            every_kind_is_kept_read_and_deleted,
+            a_patch_sets_what_it_names_and_a_put_replaces,
+            a_broadcasts_record_is_the_streams,
+            a_live_broadcast_keeps_its_owner_whatever_rest_does,
+            lists_are_sorted_and_paged,
+            lists_are_filtered,
+            what_matches_is_counted_and_deleted,
+            broadcasts_are_listed_and_deleted_as_records,
+            counters_add_up_and_events_pile_up,
         );
     };
 }

@@ -49,6 +49,20 @@ pub(super) const PUBLISH: Section = Section {
             },
         },
         Key {
+            name: "rtmp.max.connections.per.address",
+            aliases: &[],
+            default: DefaultValue::Is("0"),
+            doc: "Of those, the most from one address, so that one peer cannot take every place; 0 \
+                  = no such limit. Encoders behind one router share an address; behind a load \
+                  balancer without the PROXY protocol all do.",
+            kind: Kind::Whole {
+                min: 0,
+                max: 100_000,
+                unit: "connections",
+                put: |c, v| c.rtmp.max_connections_per_address = v,
+            },
+        },
+        Key {
             name: "rtmp.max_handshake_time",
             aliases: &[],
             default: DefaultValue::Is("5000"),

@@ -1,7 +1,7 @@
 //! Keys of the node itself and its place in a cluster.
 
 use super::super::kind::{Kind, Written};
-use super::super::types::{Endpoint, Roles, ServerMode, is_host};
+use super::super::types::{Endpoint, Roles, Secret, ServerMode, is_host};
 use super::{DefaultValue, Key, Section, TEXT_BYTES_MAX, items, name, put};
 use std::path::PathBuf;
 
@@ -11,6 +11,8 @@ const APPS_MAX: usize = 256;
 const APP_NAME_BYTES_MAX: usize = 64;
 const ORIGIN_NODES_MAX: usize = 256;
 const NODE_ID_BYTES_MAX: usize = 64;
+/// What guessing cannot reach, and what a header still carries.
+const CLUSTER_KEY_BYTES: std::ops::RangeInclusive<usize> = 16..=256;
 
 pub(super) const NODE: Section = Section {
     title: "The node",
@@ -152,6 +154,22 @@ pub(super) const CLUSTER: Section = Section {
             },
         },
         Key {
+            name: "cluster.key",
+            aliases: &[],
+            default: DefaultValue::Unset(
+                "a random one that the first node keeps in the store for all; edges that share no \
+                 store with their origins need the setting",
+            ),
+            doc: "The secret by which the nodes of a cluster know each other's calls (header \
+                  `ClusterAuthorization`); the same on every node. It is never logged; the \
+                  environment variable `WEIR_CLUSTER_KEY` keeps it out of files.",
+            kind: Kind::Hidden {
+                name: "secret",
+                expected: "a text of 16 to 256 bytes",
+                put: |c, w| put(&mut c.cluster.key, cluster_key(w.text).map(Some)),
+            },
+        },
+        Key {
             name: "cluster.origin.nodes",
             aliases: &[],
             default: DefaultValue::Unset("origins are found through the store alone"),
@@ -195,6 +213,12 @@ fn node_id(text: &str) -> Option<String> {
 fn node_ip(text: &str) -> Option<String> {
     let known = text.parse::<std::net::IpAddr>().is_ok() || is_host(text);
     known.then(|| text.to_owned())
+}
+
+fn cluster_key(text: &str) -> Option<Secret> {
+    CLUSTER_KEY_BYTES
+        .contains(&text.len())
+        .then(|| Secret::new(text))
 }
 
 fn origin_nodes(written: Written<'_>) -> Option<Vec<Endpoint>> {

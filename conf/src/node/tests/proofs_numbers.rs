@@ -53,6 +53,13 @@ pub(super) const NUMBERS: &[Proof] = &[
         wrong: &["0", "100001"],
     },
     Proof {
+        key: "rtmp.max.connections.per.address",
+        field: |c| show(c.rtmp.max_connections_per_address),
+        default: "0",
+        right: &[("1", "1"), ("100000", "100000")],
+        wrong: &["-1", "100001"],
+    },
+    Proof {
         key: "rtmp.max_handshake_time",
         field: |c| show(c.rtmp.max_handshake_ms),
         default: "5000",

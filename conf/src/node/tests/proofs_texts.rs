@@ -57,6 +57,13 @@ pub(super) const TEXTS: &[Proof] = &[
         wrong: &["10.0.0.7:5080", "-x", "a..b"],
     },
     Proof {
+        key: "cluster.key",
+        field: |c| show(c.cluster.key.as_ref().map(|key| key.expose().to_owned())),
+        default: "None",
+        right: &[("0123456789abcdef", r#"Some("0123456789abcdef")"#)],
+        wrong: &["0123456789abcde"],
+    },
+    Proof {
         key: "cluster.origin.nodes",
         field: |c| {
             show(

@@ -165,16 +165,6 @@ impl Window {
         self.media_time_ms
     }
 
-    /// The stream's discontinuities so far.
-    pub(crate) const fn next_discontinuity_sequence(&self) -> u64 {
-        self.discontinuities
-    }
-
-    /// Counts later discontinuities from `count`, when that is ahead.
-    pub(crate) fn count_discontinuities_from(&mut self, count: u64) {
-        self.discontinuities = self.discontinuities.max(count);
-    }
-
     /// Bytes of segments held.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes

@@ -108,7 +108,7 @@ impl Mongod {
     }
 
     async fn store(&self, clock: &ManualClock) -> MongoStore {
-        let store = MongoStore::connect(self.options(), Arc::new(clock.clone()));
+        let store = MongoStore::connect_with_clock(self.options(), Arc::new(clock.clone()));
         store.await.unwrap()
     }
 

@@ -6,6 +6,7 @@
 //!
 //! Times are ms since the Unix epoch unless a name says otherwise.
 
+pub mod apps;
 pub mod clock;
 pub mod directory;
 pub mod embedded;
@@ -21,6 +22,7 @@ pub mod source;
 pub mod store;
 pub mod types;
 
+pub use apps::{AppEvent, AppState, Apps, AppsError};
 pub use clock::{ManualClock, SystemClock, WallClock};
 pub use directory::{Directory, DirectoryError, Located};
 pub use key::{ClusterKey, KeyError};

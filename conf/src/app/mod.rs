@@ -103,6 +103,21 @@ impl AppSettings {
         self
     }
 
+    /// Names of the settings that have another value here than in `other`, in JSON's words.
+    #[must_use]
+    pub fn differs_in<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
+        let rows = SETTINGS.iter().enumerate();
+        let differ = rows.filter(|(at, _)| self.value(*at) != other.value(*at));
+        let mut names: Vec<&'a str> = differ.map(|(_, setting)| setting.json).collect();
+        let unknown = self.unknown.iter();
+        let unknown = unknown.filter(|(name, value)| other.unknown.get(*name) != Some(value));
+        names.extend(unknown.map(|(name, _)| name.as_str()));
+        let gone = other.unknown.keys();
+        let gone = gone.filter(|name| !self.unknown.contains_key(*name));
+        names.extend(gone.map(String::as_str));
+        names
+    }
+
     /// `hlsTime`, ms.
     #[must_use]
     pub fn hls_time_ms(&self) -> u64 {

@@ -9,6 +9,7 @@
     reason = "this is a test"
 )]
 
+mod apps;
 mod contract;
 mod crash;
 mod disk;

@@ -121,7 +121,11 @@ impl Client {
         let mut body = Body::default();
         while let Some(frame) = response.frame().await {
             let frame = frame.map_err(|e| {
-                let text = format!("cut short after {} bytes of body ({e})", body.length);
+                let text = format!(
+                    "cut short after {} bytes of body: {}",
+                    body.length,
+                    chain(&e)
+                );
                 Fault::new(Kind::HttpBroken, text)
             })?;
             if let Ok(part) = frame.into_data() {
@@ -143,7 +147,7 @@ impl Client {
         };
         let broken = |e: hyper::Error| Refusal {
             retry: e.is_canceled() || e.is_closed() || e.is_incomplete_message(),
-            fault: Fault::new(Kind::HttpBroken, e.to_string()),
+            fault: Fault::new(Kind::HttpBroken, chain(&e)),
         };
         connection.ready().await.map_err(broken)?;
         let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
@@ -189,4 +193,10 @@ struct Refusal {
     /// Whether the connection ended before a byte of the answer came.
     retry: bool,
     fault: Fault,
+}
+
+/// An error with its causes, which hyper leaves out of its own words.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

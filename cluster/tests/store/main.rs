@@ -14,3 +14,4 @@ mod crash;
 mod disk;
 mod embedded;
 mod mongo;
+mod watch;

@@ -35,7 +35,7 @@ impl Drop for Mongod {
     }
 }
 
-fn find_mongod() -> Option<PathBuf> {
+pub(crate) fn find_mongod() -> Option<PathBuf> {
     let named = std::env::var_os("WEIR_MONGOD").map(PathBuf::from);
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let mut in_path = std::env::split_paths(&paths).map(|folder| folder.join("mongod"));

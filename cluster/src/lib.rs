@@ -6,6 +6,7 @@
 //!
 //! Times are ms since the Unix epoch unless a name says otherwise.
 
+pub mod apps;
 pub mod clock;
 pub mod directory;
 pub mod embedded;
@@ -24,6 +25,7 @@ pub mod store;
 pub mod store_clock;
 pub mod types;
 
+pub use apps::{AppEvent, AppState, Apps, AppsError};
 pub use clock::{ManualClock, SystemClock, WallClock};
 pub use directory::{Directory, DirectoryError, Located};
 pub use follow::{ChangesHealth, Follower, News};

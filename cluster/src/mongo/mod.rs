@@ -8,7 +8,7 @@
 //! | `clusterdb` | `weirduty` | whose turn a task of the whole cluster is, by `_id` |
 //! | `clusterdb` | `weirtimeline` | a stream's newest epoch ([`crate::ownership::Timeline`]), by `_id` = `app/id` |
 //!
-//! All other records: see [`records`]. Field names are Ant Media's; documents that it wrote are read,
+//! All other records: see the table in `mongo/records.rs`. Field names are Ant Media's; documents that it wrote are read,
 //! and fields that are not known here stay. A field of the wrong type reads as its default.
 //!
 //! **Atomicity.** An epoch is taken by one conditional write on `weirtimeline`, acknowledged by a

@@ -9,9 +9,9 @@ mod media;
 mod node;
 mod store;
 
-use super::apps::Overrides;
 use super::config::NodeConfig;
 use super::kind::{Kind, Written};
+use crate::app::AppSettings;
 use std::path::Path;
 
 /// The most bytes of free text: names of users, paths, options.
@@ -62,7 +62,7 @@ pub static KEYS: &[Section] = &[
 ];
 
 /// Every key of an application.
-pub(super) static APP_KEYS: &[Key<Overrides>] = media::APP_KEYS;
+pub(super) static APP_KEYS: &[Key<AppSettings>] = media::APP_KEYS;
 
 /// The keys of all sections.
 pub fn all() -> impl Iterator<Item = &'static Key<NodeConfig>> {

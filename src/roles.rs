@@ -188,6 +188,7 @@ async fn start_lb(
     let config = settings.balancer(edge, rtmp)?;
     let options = weir_lb::LbOptions {
         connections_max: count(settings.config.http.max_connections),
+        ..weir_lb::LbOptions::default()
     };
     let lb = weir_lb::Lb::new(config, options, &house.registry)?;
     let _entered = runtimes.lb.enter();

@@ -10,8 +10,9 @@ use tower::ServiceExt as _;
 use weir_api::{ApiMetrics, ApiState, Asset, Assets, NodeInfo, PublicRtmp};
 use weir_cluster::embedded::EmbeddedStore;
 use weir_cluster::{
-    AppName, Broadcast, BroadcastStatus, Claim, EpochEnd, Fields, Kind, ManualClock, NodeRecord,
-    NodeRole, Ownership, Place, PublishType, Query, Records, Store, StoreError, StreamKey,
+    AppName, Broadcast, BroadcastStatus, Claim, EpochEnd, Fields, Kind, Lease, Leases, ManualClock,
+    NodeRecord, NodeRole, Ownership, Place, PublishType, Query, Records, Store, StoreError,
+    StreamKey,
 };
 
 /// The time at which every test begins, ms since the Unix epoch.
@@ -249,6 +250,9 @@ impl Store for Away {
     async fn claim(&self, _: Claim) -> Result<Ownership, StoreError> {
         self.answer().await
     }
+    async fn adopt(&self, _: Claim, _: u64, _: EpochEnd) -> Result<Ownership, StoreError> {
+        self.answer().await
+    }
     async fn update(
         &self,
         _: &StreamKey,
@@ -262,6 +266,18 @@ impl Store for Away {
         self.answer().await
     }
     async fn release_all_of(&self, _: &str, _: i64) -> Result<usize, StoreError> {
+        self.answer().await
+    }
+    async fn sweep(&self, _: &str) -> Result<usize, StoreError> {
+        self.answer().await
+    }
+    async fn renew_lease(&self, _: &str) -> Result<Lease, StoreError> {
+        self.answer().await
+    }
+    async fn end_lease(&self, _: &str) -> Result<(), StoreError> {
+        self.answer().await
+    }
+    async fn leases(&self) -> Result<Leases, StoreError> {
         self.answer().await
     }
     async fn heartbeat(&self, _: NodeRecord) -> Result<(), StoreError> {

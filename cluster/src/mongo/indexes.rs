@@ -35,7 +35,14 @@ impl MongoStore {
             .keys(doc! { documents::FORGET_AT: 1 })
             .options(IndexOptions::builder().expire_after(Duration::ZERO).build())
             .build();
-        let made = timelines.create_indexes([by_node, forgotten]).await;
+        let due = IndexModel::builder()
+            .keys(doc! { documents::RECORD_DUE: 1 })
+            .options(IndexOptions::builder().sparse(true).build())
+            .build();
+        let leases = self.cluster_collection("weirlease", majority());
+        let made = leases.create_index(forgotten.clone()).await;
+        made.map_err(|error| failed("prepare", &error))?;
+        let made = timelines.create_indexes([by_node, forgotten, due]).await;
         made.map_err(|error| failed("prepare", &error))?;
         self.prepared_names().insert(name);
         Ok(())

@@ -17,14 +17,16 @@ mod convert;
 mod filter;
 
 use super::{MongoStore, documents, failed, is_duplicate, majority, with, within};
+use crate::follow::ChangesHealth;
 use crate::names::AppName;
-use crate::records::{Fields, Kind, LIST_MAX, Order, Place, Query, Records, check};
+use crate::records::{Fields, Kind, LIST_MAX, Order, Place, Query, RecordChange, Records, check};
 use crate::store::StoreError;
 use async_trait::async_trait;
 pub(super) use convert::{fields_of, to_document};
 use mongodb::Collection;
 use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::{ReturnDocument, WriteConcern};
+use tokio::sync::broadcast;
 
 const SERVER_DATABASE: &str = "serverdb";
 /// How often a call that two made at once, both for a new record, is tried.
@@ -39,7 +41,10 @@ impl Records for MongoStore {
             let records = records.clone_with_type::<RawDocumentBuf>();
             let found = records.find_one(filter::named(place)).await;
             let found = found.map_err(|error| failed("record_get", &error))?;
-            found.map(|raw| shown(place.kind, &raw)).transpose()
+            if let (Some(app), true) = (&place.app, found.is_some()) {
+                self.watch.learn(app);
+            }
+            found.map(|raw| read(place.kind, &raw)).transpose()
         })
         .await
     }
@@ -66,7 +71,7 @@ impl Records for MongoStore {
             let patched = records.find_one_and_update(filter::named(place), change);
             let patched = patched.return_document(ReturnDocument::After).await;
             let patched = patched.map_err(|error| failed("record_patch", &error))?;
-            patched.map(|raw| shown(place.kind, &raw)).transpose()
+            patched.map(|raw| read(place.kind, &raw)).transpose()
         })
         .await
     }
@@ -98,7 +103,7 @@ impl Records for MongoStore {
             let mut cursor = find.await.map_err(refused)?;
             let mut found = Vec::new();
             while cursor.advance().await.map_err(refused)? {
-                found.push(shown(query.kind, cursor.current())?);
+                found.push(read(query.kind, cursor.current())?);
             }
             Ok(found)
         })
@@ -141,6 +146,14 @@ impl Records for MongoStore {
             written.map(drop)
         })
         .await
+    }
+
+    fn record_changes(&self) -> Option<broadcast::Receiver<RecordChange>> {
+        self.watch.records()
+    }
+
+    fn record_changes_health(&self) -> ChangesHealth {
+        self.watch.health()
     }
 }
 
@@ -286,19 +299,23 @@ fn writable(place: &Place, fields: Fields) -> Result<Fields, StoreError> {
     check::writable(place.kind, fields)
 }
 
-/// What callers see of a document. Taken from its bytes: read through serde, an object that looks
-/// like extended JSON would turn into what it looks like.
-fn shown(kind: Kind, raw: &RawDocument) -> Result<Fields, StoreError> {
-    let document = Document::try_from(raw);
-    let mut document = document.map_err(|error| StoreError::Damaged {
+/// The record in a document's bytes. Read through serde, an object that looks like extended JSON
+/// would turn into what it looks like.
+fn read(kind: Kind, raw: &RawDocument) -> Result<Fields, StoreError> {
+    let document = Document::try_from(raw).map_err(|error| StoreError::Damaged {
         key: kind.name().to_owned(),
         reason: error.to_string(),
     })?;
+    Ok(shown(kind, document))
+}
+
+/// What callers see of a document.
+pub(super) fn shown(kind: Kind, mut document: Document) -> Fields {
     document.remove("_id");
     if kind == Kind::Broadcast {
         document.remove(documents::CHECKPOINT);
     }
-    Ok(fields_of(document))
+    fields_of(document)
 }
 
 fn sort(query: &Query) -> Document {

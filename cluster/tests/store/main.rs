@@ -15,3 +15,4 @@ mod crash;
 mod disk;
 mod embedded;
 mod mongo;
+mod watch;

@@ -35,7 +35,7 @@ impl Drop for Mongod {
     }
 }
 
-fn find_mongod() -> Option<PathBuf> {
+pub(crate) fn find_mongod() -> Option<PathBuf> {
     let named = std::env::var_os("WEIR_MONGOD").map(PathBuf::from);
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let mut in_path = std::env::split_paths(&paths).map(|folder| folder.join("mongod"));
@@ -108,7 +108,7 @@ impl Mongod {
     }
 
     pub(crate) async fn store(&self, clock: &ManualClock) -> MongoStore {
-        let store = MongoStore::connect(self.options(), Arc::new(clock.clone()));
+        let store = MongoStore::connect_with_clock(self.options(), Arc::new(clock.clone()));
         store.await.unwrap()
     }
 

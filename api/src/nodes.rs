@@ -1,9 +1,8 @@
 //! `/rest/v2/cluster/…`: the cluster's nodes. Ant Media serves them at the root only; the same under an
 //! application is an alias.
 
-use crate::broadcasts::LIST_SIZE_MAX;
 use crate::error::ApiError;
-use crate::extract::{Page, PageParams, UrlPath};
+use crate::extract::{LIST_SIZE_MAX, Page, PageParams, UrlPath};
 use crate::openapi::Refusals;
 use crate::state::{Shared, bounded};
 use crate::wire::{ClusterNodeJson, SimpleStat};

@@ -3,7 +3,7 @@
 use crate::error::ApiError;
 use crate::openapi::Documents;
 use crate::state::{ApiState, Shared};
-use crate::{broadcasts, metrics, node, nodes, openapi, pages};
+use crate::{apps_rest, metrics, node, nodes, openapi, pages};
 use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{from_fn_with_state, map_response};
@@ -35,6 +35,7 @@ pub fn router(state: ApiState) -> Router {
         .route("/rest/openapi.json", get(openapi::of_server))
         .route("/{app}/openapi", get(openapi::of_app))
         .route("/{app}/openapi/openapi.json", get(openapi::of_app))
+        .route_layer(from_fn_with_state(Arc::clone(&shared), apps_rest::carry))
         .route_layer(from_fn_with_state(Arc::clone(&shared), metrics::admit));
     let rest = admitted
         .merge(probes)
@@ -58,12 +59,7 @@ type Routes = OpenApiRouter<Arc<Shared>>;
 
 /// REST of one application; every path begins with `/{app}`.
 fn in_apps() -> Routes {
-    OpenApiRouter::new()
-        .routes(routes!(broadcasts::list))
-        .routes(routes!(broadcasts::count))
-        .routes(routes!(broadcasts::count_matching))
-        .routes(routes!(broadcasts::count_live))
-        .routes(routes!(broadcasts::one))
+    apps_rest::routes()
         .routes(routes!(node::version_in_app))
         .routes(routes!(nodes::first_in_app))
         .routes(routes!(nodes::list_in_app))

@@ -1,6 +1,6 @@
 //! What the router is made from, and what its handlers share.
 
-use crate::catalogue::Catalogue;
+use crate::apps_rest::Rooms;
 use crate::error::ApiError;
 use crate::metrics::ApiMetrics;
 use crate::openapi::Documents;
@@ -18,6 +18,8 @@ pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct ApiState {
     /// The cluster's memory.
     pub store: Arc<dyn Store>,
+    /// What other rooms do for REST.
+    pub rooms: Rooms,
     /// The time of day, for computed states.
     pub clock: Arc<dyn WallClock>,
     /// What `/metrics` gathers.
@@ -102,18 +104,12 @@ impl PublicRtmp {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) given: ApiState,
-    pub(crate) catalogue: Catalogue,
     pub(crate) documents: Documents,
 }
 
 impl Shared {
     pub(crate) fn new(given: ApiState, documents: Documents) -> Self {
-        let catalogue = Catalogue::new(Arc::clone(&given.store), &given.apps);
-        Self {
-            given,
-            catalogue,
-            documents,
-        }
+        Self { given, documents }
     }
 
     /// The application called `name`, if this node has it.
@@ -135,6 +131,10 @@ pub(crate) async fn bounded<T>(
 ) -> Result<T, ApiError> {
     match tokio::time::timeout(STORE_TIMEOUT, call).await {
         Ok(Ok(value)) => Ok(value),
+        Ok(Err(error @ StoreError::Invalid { .. })) => Err(ApiError::Invalid(error.to_string())),
+        Ok(Err(error @ (StoreError::Limit { .. } | StoreError::DiskFull { .. }))) => {
+            Err(ApiError::Full(error.to_string()))
+        }
         Ok(Err(error)) => Err(ApiError::Store(error.to_string())),
         Err(_) => Err(ApiError::Store(format!(
             "no answer within {} s",

@@ -7,7 +7,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use std::sync::Arc;
 use tower::ServiceExt as _;
-use weir_api::{ApiMetrics, ApiState, Asset, Assets, NodeInfo, PublicRtmp};
+use weir_api::{ApiMetrics, ApiState, Asset, Assets, NodeInfo, PublicRtmp, Rooms};
 use weir_cluster::embedded::EmbeddedStore;
 use weir_cluster::{
     AppName, Broadcast, BroadcastStatus, Claim, EpochEnd, Fields, Kind, ManualClock, NodeRecord,
@@ -31,23 +31,33 @@ impl Api {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(START_MS));
         let path = folder.path().join("store.redb");
-        let store = EmbeddedStore::open(&path, clock.clone()).unwrap();
-        Self::build(Arc::new(store), clock, Some(folder))
+        let store = Arc::new(EmbeddedStore::open(&path, clock.clone()).unwrap());
+        let mut api = Self::wired(store, clock, "node-1", Rooms::none());
+        api._folder = Some(folder);
+        api
     }
 
     /// On any store.
     pub(crate) fn on(store: Arc<dyn Store>) -> Self {
-        Self::build(store, Arc::new(ManualClock::at(START_MS)), None)
+        Self::wired(
+            store,
+            Arc::new(ManualClock::at(START_MS)),
+            "node-1",
+            Rooms::none(),
+        )
     }
 
-    fn build(
+    /// A node called `id` on any store, with these rooms.
+    pub(crate) fn wired(
         store: Arc<dyn Store>,
         clock: Arc<ManualClock>,
-        folder: Option<tempfile::TempDir>,
+        id: &str,
+        rooms: Rooms,
     ) -> Self {
         let registry = prometheus::Registry::new();
         let state = ApiState {
             store: Arc::clone(&store),
+            rooms,
             clock: clock.clone(),
             metrics: ApiMetrics::register(&registry).unwrap(),
             registry,
@@ -55,7 +65,7 @@ impl Api {
                 .map(|a| AppName::parse(a).unwrap())
                 .into(),
             node: NodeInfo {
-                id: "node-1".to_owned(),
+                id: id.to_owned(),
                 ip: "10.0.0.7".to_owned(),
                 role: NodeRole::Edge,
                 version: "0.1.0".to_owned(),
@@ -71,7 +81,7 @@ impl Api {
             router: weir_api::router(state),
             clock,
             store,
-            _folder: folder,
+            _folder: None,
         }
     }
 
@@ -82,11 +92,38 @@ impl Api {
 
     /// Asks with a method and headers.
     pub(crate) async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.ask_with(method, path, headers, Body::empty()).await
+    }
+
+    /// Sends JSON.
+    pub(crate) async fn send(&self, method: Method, path: &str, json: serde_json::Value) -> Answer {
+        let headers = [("content-type", "application/json")];
+        self.ask_with(method, path, &headers, Body::from(json.to_string()))
+            .await
+    }
+
+    /// A record as the store has it.
+    pub(crate) async fn stored(&self, kind: Kind, key: &str) -> Option<Fields> {
+        let app = AppName::parse("LiveApp").unwrap();
+        self.store
+            .get(&Place::in_app(kind, &app, [key]))
+            .await
+            .unwrap()
+    }
+
+    /// Asks with a method, headers and a body.
+    pub(crate) async fn ask_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::empty()).unwrap();
+        let request = request.body(body).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
@@ -148,11 +185,19 @@ impl Answer {
         serde_json::from_slice(self.0.body()).unwrap()
     }
 
+    /// A `Result` that tells of success.
+    pub(crate) fn success(&self) -> serde_json::Value {
+        assert_eq!(self.status(), StatusCode::OK, "{}", self.text());
+        let json = self.json();
+        assert_eq!(json["success"], true, "{json}");
+        json
+    }
+
     /// The message of a `Result` that tells of a failure.
     pub(crate) fn failure(&self) -> String {
         let json = self.json();
         assert_eq!(json["success"], false, "{json}");
-        assert!(json["dataId"].is_null() && json["errorId"] == 0, "{json}");
+        assert_eq!(json["errorId"], 0, "{json}");
         json["message"].as_str().unwrap().to_owned()
     }
 }

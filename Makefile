@@ -1,5 +1,5 @@
 # The two that a newcomer needs: `make demo` and `make test`. The others are parts of them or longer.
-.PHONY: demo test lint unit web-test soak bench fmt deps-test
+.PHONY: demo cluster test lint unit web-test soak bench fmt deps-test
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -10,6 +10,12 @@ demo:
 	scripts/deps.sh demo
 	$(CARGO) build --release --locked -p weir
 	scripts/demo.sh
+
+## The same as a cluster on this machine: MongoDB, a load balancer, two origins, two edges.
+cluster:
+	scripts/deps.sh cluster
+	$(CARGO) build --release --locked -p weir
+	scripts/cluster.sh
 
 ## Everything CI holds: lints, unit tests, the whole house through real clients.
 test: lint unit web-test

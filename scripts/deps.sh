@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Installs what a purpose needs and is missing, and nothing else.
-#   scripts/deps.sh build|demo|test|bench
+#   scripts/deps.sh build|demo|cluster|test|bench
 # Says what it will install; uses sudo only when there is something to install and we are not root.
 set -euo pipefail
 
-purpose=${1:?usage: scripts/deps.sh build|demo|test|bench}
+purpose=${1:?usage: scripts/deps.sh build|demo|cluster|test|bench}
 
 # "command:package": the package is wanted when the command is not on PATH.
 wanted=(cc:build-essential make:make cmake:cmake pkg-config:pkg-config node:nodejs npm:npm)
@@ -13,11 +13,13 @@ files=()
 case $purpose in
   build) ;;
   demo) wanted+=(ffmpeg:ffmpeg curl:curl); files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core) ;;
+  cluster) wanted+=(ffmpeg:ffmpeg curl:curl python3:python3 pip3:python3-pip unzip:unzip)
+           files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core) ;;
   test) wanted+=(ffmpeg:ffmpeg curl:curl chromium:chromium python3:python3 pip3:python3-pip unzip:unzip)
         files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core) ;;
   bench) wanted+=(ffmpeg:ffmpeg curl:curl nginx:nginx-light wrk:wrk)
          files+=(/usr/lib/nginx/modules/ngx_rtmp_module.so:libnginx-mod-rtmp) ;;
-  *) echo "deps: unknown purpose '$purpose' (build, demo, test or bench)" >&2; exit 2 ;;
+  *) echo "deps: unknown purpose '$purpose' (build, demo, cluster, test or bench)" >&2; exit 2 ;;
 esac
 
 if ! command -v cargo >/dev/null; then

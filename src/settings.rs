@@ -55,7 +55,8 @@ pub(crate) fn load(cli: &Cli) -> anyhow::Result<Settings> {
     if settings.layout.roles.lb {
         let settled = |listen: Option<SocketAddr>| listen.map(settle_port);
         let edge = tcp(settings.layout.edge_http.as_ref()).map(settle_port);
-        settings.balancer(edge, settled(settings.layout.origin_rtmp))?;
+        let config = settings.balancer(edge, settled(settings.layout.origin_rtmp))?;
+        needs_store(&settings, &config)?;
     }
     Ok(settings)
 }
@@ -113,11 +114,13 @@ impl Settings {
             .lb_http
             .context("the load balancer has no HTTP address")?;
         let rtmp = self.layout.lb_rtmp;
+        let edges: Vec<_> = edge_http.map(Into::into).into_iter().collect();
+        let origins: Vec<_> = origin_rtmp.map(Into::into).into_iter().collect();
         let text = nginx::default_config_text(
             &http.into(),
             &rtmp.unwrap_or(http).into(),
-            &edge_http.map(Into::into).into_iter().collect::<Vec<_>>(),
-            &origin_rtmp.map(Into::into).into_iter().collect::<Vec<_>>(),
+            self.behind(&edges),
+            self.behind(&origins),
         );
         Ok(nginx::load_text(
             &text,
@@ -125,6 +128,20 @@ impl Settings {
             Path::new("."),
             &options,
         )?)
+    }
+
+    /// Who stands behind the built-in balancer: the role in this very process, else the cluster's.
+    fn behind<'a>(&self, here: &'a [nginx::Addr]) -> nginx::Behind<'a> {
+        if here.is_empty() && self.shares_store() {
+            nginx::Behind::Nodes
+        } else {
+            nginx::Behind::Servers(here)
+        }
+    }
+
+    /// Whether other nodes register where this one looks.
+    pub(crate) fn shares_store(&self) -> bool {
+        self.config.db.kind == node::DbType::MongoDb
     }
 
     /// What the edge may spend.
@@ -156,8 +173,16 @@ impl Settings {
         node_id: &str,
         origin_adress: &str,
     ) -> weir_origin::OriginOptions {
-        let apps: BTreeMap<_, _> = self
-            .apps
+        let mut options = weir_origin::OriginOptions::new(node_id, origin_adress);
+        options.publish_grace_ms = self.config.publish_grace_ms;
+        options.ended_linger_ms = self.config.hls_ended_linger_ms;
+        options.shutdown_timeout_ms = self.config.shutdown_timeout_ms;
+        options
+    }
+
+    /// How each application's streams are cut.
+    pub(crate) fn app_options(&self) -> BTreeMap<AppName, weir_origin::AppOptions> {
+        self.apps
             .iter()
             .map(|app| {
                 let own = self.config.app(app.as_str());
@@ -167,13 +192,7 @@ impl Settings {
                 };
                 (app.clone(), options)
             })
-            .collect();
-        let mut options = weir_origin::OriginOptions::new(node_id, origin_adress, []);
-        options.apps = apps;
-        options.publish_grace_ms = self.config.publish_grace_ms;
-        options.ended_linger_ms = self.config.hls_ended_linger_ms;
-        options.shutdown_timeout_ms = self.config.shutdown_timeout_ms;
-        options
+            .collect()
     }
 
     /// What RTMP sessions may take.
@@ -198,6 +217,19 @@ impl Settings {
     /// The longest a stop may take.
     pub(crate) fn shutdown_timeout(&self) -> Duration {
         Duration::from_millis(self.config.shutdown_timeout_ms)
+    }
+}
+
+/// `weir_nodes` finds nobody where no other node can register.
+fn needs_store(settings: &Settings, config: &nginx::Config) -> anyhow::Result<()> {
+    let roles = settings.layout.roles;
+    let alone = !settings.shares_store() && !roles.edge && !roles.origin;
+    match config.first_weir_nodes().filter(|_| alone) {
+        Some(nodes) => Err(weir_lb::LbError::NoStore {
+            at: nodes.pos.clone(),
+        }
+        .into()),
+        None => Ok(()),
     }
 }
 

@@ -19,6 +19,9 @@ pub(crate) enum ApiError {
     /// The client's fault, or a node configured otherwise.
     #[error("no such application here; this node has {}", names(apps))]
     NoSuchApp { apps: Vec<AppName> },
+    /// Nothing by that name.
+    #[error("{0}")]
+    NotFound(String),
     /// A path of Ant Media's API that this version does not have.
     #[error("{method} {path} is not part of this version")]
     NotBuilt { method: http::Method, path: String },
@@ -31,6 +34,9 @@ pub(crate) enum ApiError {
     /// Another node's: it took the request and did not answer.
     #[error("the stream's owner {host} did not answer ({reason}); it may have done what was asked")]
     Owner { host: String, reason: String },
+    /// Ours, and nothing the client can mend.
+    #[error("{0}")]
+    Internal(String),
     /// Ours: the store does not answer. Worth a retry.
     #[error("the cluster's store does not answer: {0}")]
     Store(String),
@@ -46,9 +52,12 @@ impl ApiError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
-            Self::NoSuchApp { .. } | Self::NotBuilt { .. } => StatusCode::NOT_FOUND,
+            Self::NoSuchApp { .. } | Self::NotFound(_) | Self::NotBuilt { .. } => {
+                StatusCode::NOT_FOUND
+            }
             Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Owner { .. } => StatusCode::BAD_GATEWAY,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Store(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,

@@ -16,6 +16,8 @@
 mod apps_rest;
 mod error;
 mod extract;
+mod filter;
+mod management;
 mod metrics;
 mod node;
 mod nodes;
@@ -26,10 +28,13 @@ mod state;
 mod wire;
 
 pub use apps_rest::{
-    BODY_BYTES_MAX, CLUSTER_AUTHORIZATION, FORWARD_TIMEOUT, Forward, ForwardError, Media, Rooms,
-    Streams,
+    BODY_BYTES_MAX, FORWARD_TIMEOUT, Forward, ForwardError, Media, Rooms, Streams,
 };
 pub use extract::LIST_SIZE_MAX;
+pub use filter::{CidrList, Peer};
+pub use management::{
+    AppSecurity, AppsAdmin, AppsError, ClusterAuth, LogTail, Management, ManagementOptions, Secret,
+};
 pub use metrics::{ApiMetrics, IN_FLIGHT_MAX};
 pub use router::router;
 pub use state::{ApiState, Asset, Assets, NodeInfo, PublicRtmp, STORE_TIMEOUT};

@@ -2,13 +2,15 @@
 
 use crate::apps_rest::Rooms;
 use crate::error::ApiError;
+use crate::filter::NodeAddresses;
+use crate::management::{Machine, Management, OnAir, People};
 use crate::metrics::ApiMetrics;
 use crate::openapi::Documents;
 use axum::body::Bytes;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_cluster::{AppName, NodeRole, Store, StoreError, WallClock};
+use weir_cluster::{AppName, NodeRole, Records, Store, StoreError, WallClock};
 
 /// How long one store call may take before the request is answered without it.
 pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -20,6 +22,8 @@ pub struct ApiState {
     pub store: Arc<dyn Store>,
     /// What other rooms do for REST.
     pub rooms: Rooms,
+    /// The same store's records.
+    pub records: Arc<dyn Records>,
     /// The time of day, for computed states.
     pub clock: Arc<dyn WallClock>,
     /// What `/metrics` gathers.
@@ -30,6 +34,8 @@ pub struct ApiState {
     pub apps: Vec<AppName>,
     /// The node that answers.
     pub node: NodeInfo,
+    /// The management REST and the filters.
+    pub management: Management,
     /// The pages.
     pub assets: Arc<dyn Assets>,
 }
@@ -105,11 +111,23 @@ impl PublicRtmp {
 pub(crate) struct Shared {
     pub(crate) given: ApiState,
     pub(crate) documents: Documents,
+    pub(crate) people: People,
+    pub(crate) nodes: NodeAddresses,
+    pub(crate) machine: Machine,
+    pub(crate) on_air: OnAir,
 }
 
 impl Shared {
     pub(crate) fn new(given: ApiState, documents: Documents) -> Self {
-        Self { given, documents }
+        let cluster = Arc::clone(&given.management.cluster);
+        Self {
+            people: People::new(Arc::clone(&given.records), cluster),
+            nodes: NodeAddresses::new(Arc::clone(&given.store)),
+            machine: Machine::new(),
+            on_air: OnAir::new(),
+            given,
+            documents,
+        }
     }
 
     /// The application called `name`, if this node has it.

@@ -4,6 +4,8 @@
 //! whose doing the failure was: `refused` (the rules of ownership), `failed` (the store). The mean
 //! since the last heartbeat goes into the node's record, as Ant Media's does.
 
+use crate::follow::ChangesHealth;
+use crate::lease::{Lease, Leases};
 use crate::names::{AppName, StreamKey};
 use crate::store::{Claim, EpochEnd, Store, StoreError, StreamChange};
 use crate::types::{Broadcast, NodeRecord, Ownership};
@@ -76,6 +78,16 @@ impl MeteredStore {
         })
     }
 
+    /// Another store whose calls are counted and timed with this one's: a second connection.
+    #[must_use]
+    pub fn beside(&self, inner: Arc<dyn Store>) -> Self {
+        Self {
+            inner,
+            seconds: self.seconds.clone(),
+            times: self.times.clone(),
+        }
+    }
+
     /// The times, for the node's record.
     #[must_use]
     pub fn times(&self) -> QueryTimes {
@@ -124,6 +136,16 @@ impl Store for MeteredStore {
         self.timed("claim", self.inner.claim(claim)).await
     }
 
+    async fn adopt(
+        &self,
+        claim: Claim,
+        epoch: u64,
+        checkpoint: EpochEnd,
+    ) -> Result<Ownership, StoreError> {
+        let call = self.inner.adopt(claim, epoch, checkpoint);
+        self.timed("adopt", call).await
+    }
+
     async fn update(
         &self,
         key: &StreamKey,
@@ -145,6 +167,23 @@ impl Store for MeteredStore {
         self.timed("release_all_of", call).await
     }
 
+    async fn sweep(&self, node_id: &str) -> Result<usize, StoreError> {
+        self.timed("sweep", self.inner.sweep(node_id)).await
+    }
+
+    async fn renew_lease(&self, node_id: &str) -> Result<Lease, StoreError> {
+        let call = self.inner.renew_lease(node_id);
+        self.timed("renew_lease", call).await
+    }
+
+    async fn end_lease(&self, node_id: &str) -> Result<(), StoreError> {
+        self.timed("end_lease", self.inner.end_lease(node_id)).await
+    }
+
+    async fn leases(&self) -> Result<Leases, StoreError> {
+        self.timed("leases", self.inner.leases()).await
+    }
+
     async fn heartbeat(&self, node: NodeRecord) -> Result<(), StoreError> {
         self.timed("heartbeat", self.inner.heartbeat(node)).await
     }
@@ -157,8 +196,20 @@ impl Store for MeteredStore {
         self.timed("delete_node", self.inner.delete_node(id)).await
     }
 
+    async fn whereabouts(
+        &self,
+        keys: &[StreamKey],
+    ) -> Result<Vec<(StreamKey, Option<Broadcast>)>, StoreError> {
+        self.timed("whereabouts", self.inner.whereabouts(keys))
+            .await
+    }
+
     fn changes(&self) -> Option<broadcast::Receiver<StreamChange>> {
         self.inner.changes()
+    }
+
+    fn changes_health(&self) -> ChangesHealth {
+        self.inner.changes_health()
     }
 }
 

@@ -28,7 +28,7 @@ use std::path::Path;
 pub use addr::{Addr, Resolve, SystemResolver};
 pub use error::{Error, Kind, Pos};
 pub use model::Config;
-pub use shipped::default_config_text;
+pub use shipped::{Behind, default_config_text};
 
 /// Name given to text that did not come from a file, in errors.
 pub const INLINE_NAME: &str = "<built-in lb.conf>";

@@ -8,6 +8,10 @@
 //! Backups are asked when no other peer can be. A group of one is never put out by failed
 //! requests, as in nginx: there is nothing to gain.
 //!
+//! Peers come and go while it runs: each has a number of its own, never used again, so that what a
+//! request remembers of a peer stays true. A peer that leaves gets nothing new and is forgotten
+//! when its last connection ends.
+//!
 //! Units: `now_ms` on any clock that does not go back. Failures: [`Balancer::pick`] returns
 //! `None` when no peer can be used ("no live upstreams").
 
@@ -54,9 +58,34 @@ pub enum Outcome {
     Abandoned,
 }
 
+/// Whether a peer may get new connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It may.
+    Serving,
+    /// It is on its way out and may come back.
+    Draining,
+    /// It is forgotten when it has no connection left.
+    Leaving,
+}
+
+/// What became of a peer that was given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Released {
+    /// Nothing.
+    Kept,
+    /// This failure put it out.
+    PutOut,
+    /// It was leaving, and this was its last connection.
+    Gone,
+}
+
 #[derive(Debug, Clone)]
 struct Peer {
+    /// Greater than that of every peer before it in the list.
+    number: usize,
     spec: PeerSpec,
+    standing: Standing,
     /// Active checks' opinion; true until one says otherwise.
     healthy: bool,
     active: u32,
@@ -77,7 +106,8 @@ impl Peer {
             && self.fails >= spec.max_fails
             && now_ms.saturating_sub(self.checked_ms) <= spec.fail_timeout_ms;
         let full = spec.max_conns > 0 && self.active >= spec.max_conns;
-        self.healthy && !spec.down && !put_out && !full
+        let serving = self.standing == Standing::Serving;
+        self.healthy && serving && !spec.down && !put_out && !full
     }
 
     /// Active connections for the weight, to be compared as fractions.
@@ -93,64 +123,98 @@ impl Peer {
 pub struct Balancer {
     method: Method,
     peers: Vec<Peer>,
+    next_number: usize,
     alone: bool,
 }
 
 impl Balancer {
-    /// A group with no history.
+    /// A group with no history. Peers are numbered from zero in the order given.
     #[must_use]
     pub fn new(method: Method, specs: impl IntoIterator<Item = PeerSpec>) -> Self {
-        let peers: Vec<Peer> = specs
-            .into_iter()
-            .map(|spec| Peer {
-                effective_weight: i64::from(spec.weight),
-                spec,
-                healthy: true,
-                active: 0,
-                current_weight: 0,
-                fails: 0,
-                failed_ms: 0,
-                checked_ms: 0,
-            })
-            .collect();
-        Self {
+        let mut balancer = Self {
             method,
-            alone: peers.len() == 1,
-            peers,
+            peers: Vec::new(),
+            next_number: 0,
+            alone: false,
+        };
+        for spec in specs {
+            balancer.add(spec);
         }
+        balancer
+    }
+
+    /// Takes in a peer, well until an active check says otherwise; gives its number.
+    pub fn add(&mut self, spec: PeerSpec) -> usize {
+        let number = self.next_number;
+        self.next_number += 1;
+        self.peers.push(Peer {
+            number,
+            effective_weight: i64::from(spec.weight),
+            spec,
+            standing: Standing::Serving,
+            healthy: true,
+            active: 0,
+            current_weight: 0,
+            fails: 0,
+            failed_ms: 0,
+            checked_ms: 0,
+        });
+        self.count();
+        number
+    }
+
+    /// Says whether a peer may get new connections. True if it is gone already: it was to leave
+    /// and had none.
+    pub fn set_standing(&mut self, number: usize, standing: Standing) -> bool {
+        let Some(place) = self.place(number) else {
+            return true;
+        };
+        let gone = self.peers.get_mut(place).is_some_and(|peer| {
+            peer.standing = standing;
+            standing == Standing::Leaving && peer.active == 0
+        });
+        if gone {
+            self.peers.remove(place);
+        }
+        self.count();
+        gone
     }
 
     /// Takes a peer that is not in `tried`, and counts a connection to it.
     ///
     /// Each pick must be followed by one [`Self::release`].
     pub fn pick(&mut self, tried: &[usize], now_ms: u64) -> Option<usize> {
-        let index = self
+        let place = self
             .choose(false, tried, now_ms)
             .or_else(|| self.choose(true, tried, now_ms));
-        let index = index?;
-        let peer = self.peers.get_mut(index)?;
+        let peer = self.peers.get_mut(place?)?;
         if now_ms.saturating_sub(peer.checked_ms) > peer.spec.fail_timeout_ms {
             // From here its next failure, or success, is judged anew; others wait for it.
             peer.checked_ms = now_ms;
         }
         peer.active = peer.active.saturating_add(1);
-        Some(index)
+        Some(peer.number)
     }
 
-    /// Ends a use of a peer. Says whether this put the peer out.
-    pub fn release(&mut self, index: usize, outcome: Outcome, now_ms: u64) -> bool {
+    /// Ends a use of a peer.
+    pub fn release(&mut self, number: usize, outcome: Outcome, now_ms: u64) -> Released {
         let alone = self.alone;
-        let Some(peer) = self.peers.get_mut(index) else {
-            return false;
+        let place = self.place(number);
+        let Some((place, peer)) = place.and_then(|it| Some((it, self.peers.get_mut(it)?))) else {
+            return Released::Kept;
         };
         peer.active = peer.active.saturating_sub(1);
+        if peer.standing == Standing::Leaving && peer.active == 0 {
+            self.peers.remove(place);
+            return Released::Gone;
+        }
         match outcome {
-            Outcome::Abandoned => false,
+            Outcome::Abandoned => Released::Kept,
             Outcome::Answered => {
                 if peer.failed_ms < peer.checked_ms {
                     peer.fails = 0;
                 }
-                false
+                Released::Kept
             }
             Outcome::Failed => {
                 peer.fails = peer.fails.saturating_add(1);
@@ -160,14 +224,19 @@ impl Balancer {
                 if let Some(loss) = peer.spec.weight.checked_div(max_fails) {
                     peer.effective_weight = (peer.effective_weight - i64::from(loss)).max(0);
                 }
-                !alone && max_fails > 0 && peer.fails == max_fails
+                if !alone && max_fails > 0 && peer.fails == max_fails {
+                    Released::PutOut
+                } else {
+                    Released::Kept
+                }
             }
         }
     }
 
     /// What the active checks say. A peer found well starts with a clean record.
-    pub fn set_healthy(&mut self, index: usize, healthy: bool) {
-        if let Some(peer) = self.peers.get_mut(index) {
+    pub fn set_healthy(&mut self, number: usize, healthy: bool) {
+        let place = self.place(number);
+        if let Some(peer) = place.and_then(|place| self.peers.get_mut(place)) {
             if healthy && !peer.healthy {
                 peer.fails = 0;
                 peer.effective_weight = i64::from(peer.spec.weight);
@@ -178,31 +247,42 @@ impl Balancer {
 
     /// Connections to a peer now.
     #[must_use]
-    pub fn active(&self, index: usize) -> u32 {
-        self.peers.get(index).map_or(0, |peer| peer.active)
+    pub fn active(&self, number: usize) -> u32 {
+        let place = self.place(number);
+        let peer = place.and_then(|place| self.peers.get(place));
+        peer.map_or(0, |peer| peer.active)
     }
 
-    /// How many peers a request may be tried on: all that are not `down`.
+    /// How many peers a request may be tried on: all that serve and are not `down`.
     #[must_use]
     pub fn tries(&self) -> usize {
-        self.peers.iter().filter(|peer| !peer.spec.down).count()
+        let serving = |peer: &&Peer| !peer.spec.down && peer.standing == Standing::Serving;
+        self.peers.iter().filter(serving).count()
     }
 
+    fn place(&self, number: usize) -> Option<usize> {
+        self.peers
+            .binary_search_by_key(&number, |peer| peer.number)
+            .ok()
+    }
+
+    fn count(&mut self) {
+        let serving = |peer: &&Peer| peer.standing == Standing::Serving;
+        self.alone = self.peers.iter().filter(serving).count() == 1;
+    }
+
+    /// The place in the list of the peer to take.
     fn choose(&mut self, backup: bool, tried: &[usize], now_ms: u64) -> Option<usize> {
         let alone = self.alone;
-        let fits = |index: usize, peer: &Peer| {
-            peer.spec.backup == backup && !tried.contains(&index) && peer.usable(alone, now_ms)
+        let fits = |peer: &Peer| {
+            let untried = !tried.contains(&peer.number);
+            peer.spec.backup == backup && untried && peer.usable(alone, now_ms)
         };
         let lightest = match self.method {
             Method::RoundRobin => None,
             Method::LeastConn => {
-                let usable = self
-                    .peers
-                    .iter()
-                    .enumerate()
-                    .filter(|(i, peer)| fits(*i, peer));
-                let lightest = usable.min_by(|(_, a), (_, b)| a.lighter_than(b));
-                Some(lightest?.1.clone())
+                let usable = self.peers.iter().filter(|peer| fits(peer));
+                Some(usable.min_by(|a, b| a.lighter_than(b))?.clone())
             }
         };
         let mut best: Option<(usize, i64)> = None;
@@ -211,7 +291,7 @@ impl Balancer {
             let ties = lightest
                 .as_ref()
                 .is_none_or(|other| peer.lighter_than(other).is_eq());
-            if !fits(index, peer) || !ties {
+            if !fits(peer) || !ties {
                 continue;
             }
             peer.current_weight += peer.effective_weight;

@@ -15,6 +15,14 @@ pub enum LbError {
         /// The system's reason; its kind tells "in use" from "permission denied".
         source: std::io::Error,
     },
+    /// An upstream takes its peers from a store that this process does not share.
+    #[error(
+        "[emerg] \"weir_nodes\" needs the cluster's store: set db.type=mongodb and db.host in {at}"
+    )]
+    NoStore {
+        /// Where the directive stands.
+        at: Pos,
+    },
     /// A metric of this name is already there: two balancers on one registry.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),

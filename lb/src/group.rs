@@ -1,88 +1,143 @@
 //! An upstream at run time: the pure [`Balancer`] behind one short lock, its clock, its figures.
 //!
 //! Why leases: a connection taken from a peer must be given back however the request ends, also
-//! when its task is dropped half-way; a [`Lease`] gives it back when it goes.
+//! when its task is dropped half-way; a [`Lease`] gives it back when it goes. A lease holds its
+//! peer, so that one which leaves the group meanwhile stays what it was to those who use it.
 //!
 //! Limits: the lock is never held across an await. Failures: no peer is "no live upstreams".
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 use weir_conf::nginx::Addr;
-use weir_conf::nginx::model::{HealthCheck, Upstream};
+use weir_conf::nginx::model::{HealthCheck, Upstream, UpstreamNodes};
 
-use crate::balance::{Balancer, Outcome, PeerSpec};
+use crate::balance::{Balancer, Outcome, PeerSpec, Released, Standing};
 use crate::metrics::{Metrics, PeerMetrics, UpstreamMetrics};
+
+/// Most nodes of the cluster that one upstream takes in.
+pub(crate) const NODES_MAX: usize = 4096;
 
 /// A peer: one address.
 #[derive(Debug)]
 pub(crate) struct Peer {
+    /// Its number in the balancer.
+    pub(crate) number: usize,
     pub(crate) addr: Addr,
     /// As nginx writes it in logs and in `$upstream_addr`.
     pub(crate) name: String,
+    /// It stands in the configuration.
+    pub(crate) fixed: bool,
+    healthy: AtomicBool,
     metrics: PeerMetrics,
+}
+
+impl Peer {
+    /// What the active checks last found.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.healthy.load(Ordering::Relaxed)
+    }
 }
 
 /// An upstream.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) name: String,
-    pub(crate) peers: Vec<Peer>,
     pub(crate) metrics: UpstreamMetrics,
     pub(crate) check: Option<HealthCheck>,
     pub(crate) keepalive: u32,
     pub(crate) keepalive_timeout_ms: u64,
-    /// How many peers a request may be tried on.
-    pub(crate) tries: usize,
-    balancer: Mutex<Balancer>,
+    /// Which nodes of the cluster come and go in it.
+    pub(crate) nodes: Option<UpstreamNodes>,
+    state: Mutex<State>,
+    all_metrics: Metrics,
     start: Instant,
 }
 
+#[derive(Debug)]
+struct State {
+    balancer: Balancer,
+    /// Those the balancer knows, by number.
+    peers: BTreeMap<usize, Arc<Peer>>,
+}
+
 impl Group {
-    /// An upstream of the configuration.
+    /// An upstream of the configuration, with the peers that stand in it.
     pub(crate) fn new(upstream: &Upstream, metrics: &Metrics) -> Arc<Self> {
-        let mut specs = Vec::new();
-        let mut peers = Vec::new();
+        let group = Self {
+            name: upstream.name.clone(),
+            metrics: metrics.upstream(&upstream.name),
+            check: upstream.health_check.clone(),
+            keepalive: upstream.keepalive,
+            keepalive_timeout_ms: upstream.keepalive_timeout_ms,
+            nodes: upstream.nodes.clone(),
+            state: Mutex::new(State {
+                balancer: Balancer::new(upstream.method, []),
+                peers: BTreeMap::new(),
+            }),
+            all_metrics: metrics.clone(),
+            start: Instant::now(),
+        };
         for server in &upstream.servers {
             for addr in &server.addrs {
-                let name = addr.to_string();
-                specs.push(PeerSpec {
+                let spec = PeerSpec {
                     weight: server.weight,
                     max_fails: server.max_fails,
                     fail_timeout_ms: server.fail_timeout_ms,
                     max_conns: server.max_conns,
                     backup: server.backup,
                     down: server.down,
-                });
-                let metrics = metrics.peer(&upstream.name, &name);
-                peers.push(Peer {
-                    addr: addr.clone(),
-                    name,
-                    metrics,
-                });
+                };
+                group.add(addr.clone(), spec, true);
             }
         }
-        let balancer = Balancer::new(upstream.method, specs);
-        Arc::new(Self {
-            name: upstream.name.clone(),
-            peers,
-            metrics: metrics.upstream(&upstream.name),
-            check: upstream.health_check.clone(),
-            keepalive: upstream.keepalive,
-            keepalive_timeout_ms: upstream.keepalive_timeout_ms,
-            tries: balancer.tries(),
-            balancer: Mutex::new(balancer),
-            start: Instant::now(),
-        })
+        Arc::new(group)
+    }
+
+    /// Takes in a node of the cluster, which gets nothing until a check finds it well.
+    pub(crate) fn join(&self, addr: Addr) -> Arc<Peer> {
+        let spec = self
+            .nodes
+            .as_ref()
+            .map_or_else(PeerSpec::default, |nodes| PeerSpec {
+                max_fails: nodes.max_fails,
+                fail_timeout_ms: nodes.fail_timeout_ms,
+                max_conns: nodes.max_conns,
+                ..PeerSpec::default()
+            });
+        self.add(addr, spec, false)
+    }
+
+    /// A peer of the configuration is taken for well, a node for ill.
+    fn add(&self, addr: Addr, spec: PeerSpec, fixed: bool) -> Arc<Peer> {
+        let name = addr.to_string();
+        let metrics = self.all_metrics.peer(&self.name, &name);
+        metrics.healthy.set(i64::from(fixed));
+        let mut state = self.lock();
+        let number = state.balancer.add(spec);
+        state.balancer.set_healthy(number, fixed);
+        let peer = Arc::new(Peer {
+            number,
+            addr,
+            name,
+            fixed,
+            healthy: AtomicBool::new(fixed),
+            metrics,
+        });
+        state.peers.insert(number, Arc::clone(&peer));
+        peer
     }
 
     /// Takes the next peer that is not in `tried`.
     pub(crate) fn acquire(self: &Arc<Self>, tried: &[usize]) -> Option<Lease> {
         let now_ms = self.now_ms();
-        let peer = self.lock().pick(tried, now_ms)?;
-        if let Some(peer) = self.peers.get(peer) {
-            peer.metrics.active.inc();
-        }
+        let mut state = self.lock();
+        let number = state.balancer.pick(tried, now_ms)?;
+        let peer = Arc::clone(state.peers.get(&number)?);
+        drop(state);
+        peer.metrics.active.inc();
         Some(Lease {
             group: Arc::clone(self),
             peer,
@@ -91,21 +146,58 @@ impl Group {
     }
 
     /// What an active check found.
-    pub(crate) fn set_healthy(&self, peer: usize, healthy: bool) {
-        self.lock().set_healthy(peer, healthy);
-        if let Some(peer) = self.peers.get(peer) {
-            peer.metrics.healthy.set(i64::from(healthy));
+    pub(crate) fn set_healthy(&self, peer: &Peer, healthy: bool) {
+        self.lock().balancer.set_healthy(peer.number, healthy);
+        peer.healthy.store(healthy, Ordering::Relaxed);
+        peer.metrics.healthy.set(i64::from(healthy));
+    }
+
+    /// Says whether a peer may get new connections. True if it is gone for good: it left and had
+    /// none.
+    pub(crate) fn set_standing(&self, peer: &Peer, standing: Standing) -> bool {
+        let mut state = self.lock();
+        let gone = state.balancer.set_standing(peer.number, standing);
+        if gone {
+            self.forget(&mut state, peer);
+        }
+        gone
+    }
+
+    /// The peers it has now, those that leave included.
+    pub(crate) fn peers(&self) -> Vec<Arc<Peer>> {
+        self.lock().peers.values().cloned().collect()
+    }
+
+    /// How many peers a request may be tried on.
+    pub(crate) fn tries(&self) -> usize {
+        self.lock().balancer.tries()
+    }
+
+    /// Most peers it may ever have.
+    pub(crate) fn peers_max(&self) -> usize {
+        let nodes_max = self.nodes.as_ref().map_or(0, |_| NODES_MAX);
+        self.lock().peers.len().max(nodes_max)
+    }
+
+    /// Why no peer can be used, for the log.
+    pub(crate) fn shortage(&self) -> &'static str {
+        if self.nodes.is_some() && self.lock().peers.is_empty() {
+            "the cluster's store names no node of this role yet"
+        } else {
+            "every peer is ill, put out, full, draining or tried already"
         }
     }
 
-    fn release(&self, peer: usize, outcome: Outcome) {
+    fn release(&self, peer: &Peer, outcome: Outcome) {
         let now_ms = self.now_ms();
-        let put_out = self.lock().release(peer, outcome, now_ms);
-        let Some(peer) = self.peers.get(peer) else {
-            return;
-        };
         peer.metrics.active.dec();
-        if put_out {
+        let mut state = self.lock();
+        let released = state.balancer.release(peer.number, outcome, now_ms);
+        if released == Released::Gone {
+            self.forget(&mut state, peer);
+        }
+        drop(state);
+        if released == Released::PutOut {
             peer.metrics.ejections.inc();
             tracing::warn!(
                 upstream = %self.name,
@@ -115,13 +207,21 @@ impl Group {
         }
     }
 
+    fn forget(&self, state: &mut State, peer: &Peer) {
+        state.peers.remove(&peer.number);
+        // One that came back before its last connection ended has the same figures.
+        if state.peers.values().all(|other| other.name != peer.name) {
+            self.all_metrics.forget_peer(&self.name, &peer.name);
+        }
+    }
+
     fn now_ms(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// A balancer left by a panic is still a balancer: its numbers are plain counts.
-    fn lock(&self) -> MutexGuard<'_, Balancer> {
-        self.balancer.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -129,30 +229,26 @@ impl Group {
 #[derive(Debug)]
 pub(crate) struct Lease {
     group: Arc<Group>,
-    peer: usize,
+    peer: Arc<Peer>,
     open: bool,
 }
 
 impl Lease {
-    pub(crate) fn index(&self) -> usize {
-        self.peer
-    }
-
-    pub(crate) fn peer(&self) -> Option<&Peer> {
-        self.group.peers.get(self.peer)
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
     }
 
     /// Gives it back with what became of it.
     pub(crate) fn finish(mut self, outcome: Outcome) {
         self.open = false;
-        self.group.release(self.peer, outcome);
+        self.group.release(&self.peer, outcome);
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.open {
-            self.group.release(self.peer, Outcome::Abandoned);
+            self.group.release(&self.peer, Outcome::Abandoned);
         }
     }
 }

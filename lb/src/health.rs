@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::HealthCheck;
 
-use crate::group::Group;
+use crate::group::{Group, Peer};
 
 /// Longest first line of an answer that is read, in bytes.
 const STATUS_LINE_BYTES_MAX: usize = 1024;
@@ -30,10 +30,11 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Peers are taken for well until a check says otherwise.
-    pub(crate) fn new() -> Self {
+    /// Peers of the file are taken for well until a check says otherwise, nodes of the cluster
+    /// for ill.
+    pub(crate) fn new(healthy: bool) -> Self {
         Self {
-            healthy: true,
+            healthy,
             against: 0,
         }
     }
@@ -59,25 +60,35 @@ impl Record {
     }
 }
 
-/// Starts a checking task for each peer of a group that has a `health_check`.
+/// Starts a checking task for each peer that the configuration gave a group with a
+/// `health_check`.
 pub(crate) fn spawn(group: &Arc<Group>, tracker: &TaskTracker, stop: &CancellationToken) {
-    let Some(check) = &group.check else { return };
-    for peer in 0..group.peers.len() {
-        let (group, check, stop) = (Arc::clone(group), check.clone(), stop.clone());
-        tracker.spawn(async move {
-            tokio::select! {
-                () = stop.cancelled() => {}
-                () = watch(&group, peer, &check) => {}
-            }
-        });
+    for peer in group.peers() {
+        spawn_one(group, peer, tracker, stop.clone());
     }
 }
 
-async fn watch(group: &Group, index: usize, check: &HealthCheck) {
-    let Some(peer) = group.peers.get(index) else {
+/// Starts the checking task of one peer, if its group has a `health_check`.
+pub(crate) fn spawn_one(
+    group: &Arc<Group>,
+    peer: Arc<Peer>,
+    tracker: &TaskTracker,
+    stop: CancellationToken,
+) {
+    let Some(check) = group.check.clone() else {
         return;
     };
-    let mut record = Record::new();
+    let group = Arc::clone(group);
+    tracker.spawn(async move {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = watch(&group, &peer, &check) => {}
+        }
+    });
+}
+
+async fn watch(group: &Group, peer: &Peer, check: &HealthCheck) {
+    let mut record = Record::new(peer.is_healthy());
     let mut ticks = tokio::time::interval(Duration::from_millis(check.interval_ms));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -86,7 +97,7 @@ async fn watch(group: &Group, index: usize, check: &HealthCheck) {
         let Some(healthy) = record.observe(result.is_ok(), check) else {
             continue;
         };
-        group.set_healthy(index, healthy);
+        group.set_healthy(peer, healthy);
         let (upstream, peer) = (&group.name, &peer.name);
         match result {
             Ok(()) => tracing::info!(%upstream, %peer, "peer is healthy"),
@@ -174,7 +185,7 @@ mod tests {
     #[test]
     fn state_changes_after_so_many_in_a_row() {
         let check = check(2, 3);
-        let mut record = Record::new();
+        let mut record = Record::new(true);
         let mut see = |passed| record.observe(passed, &check);
         assert_eq!(
             [see(false), see(true), see(false), see(false)],
@@ -183,6 +194,10 @@ mod tests {
         assert_eq!([see(false), see(true), see(true), see(false)], [None; 4]);
         assert_eq!([see(true), see(true), see(true)], [None, None, Some(true)]);
         assert_eq!([see(false), see(false)], [None, Some(false)]);
+        let mut new = Record::new(false);
+        let mut see = |passed| new.observe(passed, &check);
+        assert_eq!([see(false), see(true), see(true)], [None; 3]);
+        assert_eq!(see(true), Some(true));
     }
 
     #[test]

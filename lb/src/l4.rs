@@ -44,10 +44,7 @@ impl TcpServer {
         let Some((mut peer, lease)) = self.connect(&client, &accepted, start).await else {
             return;
         };
-        let name = lease
-            .peer()
-            .map_or("-", |peer| peer.name.as_str())
-            .to_owned();
+        let name = lease.peer().name.clone();
         tracing::info!(%client, upstream = %self.group.name, peer = %name, "connected");
         let limits = Limits {
             idle: Duration::from_millis(self.model.idle_timeout_ms),
@@ -90,9 +87,9 @@ impl TcpServer {
         let mut tried = Vec::new();
         let tries_max = match (self.model.next, self.model.next_tries) {
             (false, _) => 1,
-            (true, 0) => group.tries,
+            (true, 0) => group.tries(),
             (true, tries) => group
-                .tries
+                .tries()
                 .min(usize::try_from(tries).unwrap_or(usize::MAX)),
         };
         let next_timeout = Duration::from_millis(self.model.next_timeout_ms);
@@ -102,6 +99,7 @@ impl TcpServer {
                 tracing::error!(
                     client,
                     upstream = %group.name,
+                    reason = group.shortage(),
                     "no live upstreams while connecting to upstream"
                 );
                 return None;
@@ -117,9 +115,9 @@ impl TcpServer {
                     ("connect() failed while connecting to upstream", error)
                 }
             };
-            let peer = lease.peer().map_or("-", |peer| peer.name.as_str());
-            tracing::error!(client, upstream = %group.name, peer, %error, "{what}");
-            tried.push(lease.index());
+            let peer = &lease.peer().name;
+            tracing::error!(client, upstream = %group.name, %peer, %error, "{what}");
+            tried.push(lease.peer().number);
             lease.finish(Outcome::Failed);
             let late = !next_timeout.is_zero() && start.elapsed() >= next_timeout;
             if tried.len() >= tries_max || late {
@@ -130,12 +128,9 @@ impl TcpServer {
     }
 
     async fn open(&self, lease: &Lease, accepted: &Accepted) -> std::io::Result<Io> {
-        let peer = lease
-            .peer()
-            .ok_or_else(|| std::io::Error::other("no such peer"))?;
         let limit = Duration::from_millis(self.model.connect_timeout_ms);
         let connect = async {
-            let mut io = Io::connect(&peer.addr).await?;
+            let mut io = Io::connect(&lease.peer().addr).await?;
             if self.model.proxy_protocol {
                 let header = proxy_header::version_1(accepted.remote, accepted.local);
                 io.write_all(header.as_bytes()).await?;

@@ -8,7 +8,7 @@
 //! [`LbOptions::connections_max`], and hands it to the HTTP server loop (Pingora's proxy with our
 //! routing, balancing and retries) or to the TCP one. Upstream peers are chosen by the pure
 //! [`balance`], under one short lock, and are put out and in by failed requests and by active
-//! checks.
+//! checks; where the configuration says `weir_nodes`, they come and go with the cluster's nodes.
 //!
 //! Limits: connections, header size and time, body size, tries: each from the configuration or
 //! [`LbOptions`]. Failures: [`LbError`] at start; later ones are logged as nginx words them and
@@ -21,8 +21,11 @@ mod health;
 mod http;
 mod l4;
 mod listen;
+mod members;
 mod metrics;
 mod run;
+mod seen;
 
 pub use error::LbError;
 pub use run::{Bound, Lb, LbOptions};
+pub use seen::NodesSeen;

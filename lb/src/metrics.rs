@@ -168,6 +168,15 @@ impl Metrics {
             ejections: self.peer_ejections.with_label_values(&labels),
         }
     }
+
+    /// Forgets a peer that is gone for good.
+    pub(crate) fn forget_peer(&self, upstream: &str, peer: &str) {
+        let labels = [upstream, peer];
+        // It has no figures only if it is forgotten already.
+        let _ = self.peer_active.remove_label_values(&labels);
+        let _ = self.peer_healthy.remove_label_values(&labels);
+        let _ = self.peer_ejections.remove_label_values(&labels);
+    }
 }
 
 /// One listening address.

@@ -19,7 +19,9 @@ use crate::health;
 use crate::http::{Endpoint, Front};
 use crate::l4::TcpServer;
 use crate::listen::{self, Accepted, Listener};
+use crate::members::{self, Door};
 use crate::metrics::Metrics;
+use crate::seen::NodesSeen;
 
 /// What the node says beside the configuration file.
 #[derive(Debug, Clone)]
@@ -28,12 +30,15 @@ pub struct LbOptions {
     /// `stream` block: a flood of viewers shall not keep publishers out. The file's
     /// `worker_processes` times `worker_connections` holds too; the smaller wins.
     pub connections_max: usize,
+    /// The cluster's nodes, for upstreams with `weir_nodes`.
+    pub nodes: Option<watch::Receiver<Arc<NodesSeen>>>,
 }
 
 impl Default for LbOptions {
     fn default() -> Self {
         Self {
             connections_max: 100_000,
+            nodes: None,
         }
     }
 }
@@ -45,7 +50,8 @@ pub struct Lb {
     metrics: Metrics,
     front: Option<Arc<Front>>,
     tcp: Vec<Arc<TcpServer>>,
-    groups: Vec<Arc<Group>>,
+    groups: Vec<(Door, Arc<Group>)>,
+    nodes: Option<watch::Receiver<Arc<NodesSeen>>>,
 }
 
 /// A load balancer that has its addresses.
@@ -56,21 +62,27 @@ pub struct Bound {
     front: Option<Arc<Front>>,
     http: Vec<(Listener, Arc<Endpoint>)>,
     tcp: Vec<(Listener, Arc<TcpServer>)>,
-    groups: Vec<Arc<Group>>,
+    groups: Vec<(Door, Arc<Group>)>,
+    nodes: Option<watch::Receiver<Arc<NodesSeen>>>,
 }
 
 impl Lb {
     /// Makes ready what the configuration says, and registers the metrics.
     ///
     /// # Errors
-    /// An upstream address the system cannot take, or metrics that are registered already.
+    /// An upstream address the system cannot take, `weir_nodes` without
+    /// [`LbOptions::nodes`], or metrics that are registered already.
     pub fn new(config: Config, options: LbOptions, registry: &Registry) -> Result<Self, LbError> {
+        if let (Some(nodes), None) = (config.first_weir_nodes(), &options.nodes) {
+            let at = nodes.pos.clone();
+            return Err(LbError::NoStore { at });
+        }
         let metrics = Metrics::new(registry)?;
         let mut groups = Vec::new();
         let front = match &config.http {
             Some(http) => {
                 let front = Front::new(http, &metrics)?;
-                groups.extend_from_slice(front.groups());
+                groups.extend(front.groups().iter().map(|it| (Door::Http, Arc::clone(it))));
                 Some(Arc::new(front))
             }
             None => None,
@@ -91,7 +103,7 @@ impl Lb {
                     }));
                 }
             }
-            groups.extend(made);
+            groups.extend(made.into_iter().map(|it| (Door::Rtmp, it)));
         }
         let connections_max = connections_max(&config, &options);
         Ok(Self {
@@ -101,6 +113,7 @@ impl Lb {
             front,
             tcp,
             groups,
+            nodes: options.nodes,
         })
     }
 
@@ -132,6 +145,7 @@ impl Lb {
             http,
             tcp,
             groups: self.groups,
+            nodes: self.nodes,
         })
     }
 }
@@ -180,8 +194,11 @@ impl Bound {
         let places = self.connections_max.min(Semaphore::MAX_PERMITS);
         let http_limit = Arc::new(Semaphore::new(places));
         let tcp_limit = Arc::new(Semaphore::new(places));
-        for group in &self.groups {
+        for (door, group) in &self.groups {
             health::spawn(group, &loops, &shutdown);
+            if let Some(nodes) = &self.nodes {
+                members::spawn(group, *door, nodes.clone(), &loops, &shutdown);
+            }
         }
         for (listener, endpoint) in self.http {
             let Some(front) = self.front.clone() else {

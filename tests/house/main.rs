@@ -17,6 +17,7 @@
 mod browser;
 mod faults;
 mod ingest;
+mod load;
 mod settings;
 mod shared_store;
 mod spine;

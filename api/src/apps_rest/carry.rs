@@ -8,7 +8,7 @@
 //!
 //! Limits: bodies in both directions [`body::BODY_BYTES_MAX`]; a call takes [`FORWARD_TIMEOUT`] at most.
 
-use super::rooms::{CLUSTER_AUTHORIZATION, FORWARD_TIMEOUT, ForwardError};
+use super::rooms::{FORWARD_TIMEOUT, ForwardError};
 use super::{body, broadcast};
 use crate::error::ApiError;
 use crate::state::Shared;
@@ -19,7 +19,7 @@ use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 use std::convert::Infallible;
 use std::sync::Arc;
 use weir_cluster::{AppName, Fields, StreamKey};
@@ -72,7 +72,7 @@ pub(crate) async fn carry(
     let Some(params) = params.ok().filter(|_| command && of_streams) else {
         return next.run(request).await;
     };
-    if shared.sent_by_a_node(request.headers()).await {
+    if shared.is_from_node(request.headers()) {
         request.extensions_mut().insert(Hop::Last);
         return next.run(request).await;
     }
@@ -148,17 +148,6 @@ impl Shared {
             Err(ForwardError::Broken(_)) => {
                 Stop::GoesOn(format!("its owner {host} did not answer"))
             }
-        }
-    }
-
-    /// Whether a node of the cluster sent these headers.
-    async fn sent_by_a_node(&self, headers: &HeaderMap) -> bool {
-        let token = headers
-            .get(CLUSTER_AUTHORIZATION)
-            .and_then(|value| value.to_str().ok());
-        match token {
-            Some(token) => self.given.rooms.forward.authentic(token).await,
-            None => false,
         }
     }
 

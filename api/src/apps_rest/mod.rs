@@ -30,9 +30,7 @@ mod vods;
 
 pub use body::BODY_BYTES_MAX;
 pub(crate) use carry::carry;
-pub use rooms::{
-    CLUSTER_AUTHORIZATION, FORWARD_TIMEOUT, Forward, ForwardError, Media, Rooms, Streams,
-};
+pub use rooms::{FORWARD_TIMEOUT, Forward, ForwardError, Media, Rooms, Streams};
 pub(crate) use shape::Misfit;
 
 use crate::state::Shared;

@@ -14,9 +14,6 @@ use weir_cluster::{AppName, StreamKey, Viewers};
 /// How long a call to another node may take, connecting included.
 pub const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The header in which nodes show each other that they are of one cluster.
-pub const CLUSTER_AUTHORIZATION: &str = "clusterauthorization";
-
 /// The streams published on this node.
 #[async_trait]
 pub trait Streams: Send + Sync + Debug {
@@ -42,11 +39,8 @@ pub trait Media: Send + Sync + Debug {
 /// The way to other nodes.
 #[async_trait]
 pub trait Forward: Send + Sync + Debug {
-    /// Whether `token`, the value of [`CLUSTER_AUTHORIZATION`], was made by a node of this cluster just now.
-    async fn authentic(&self, token: &str) -> bool;
-
-    /// Carries a request to the node whose `originAdress` this is, with a fresh [`CLUSTER_AUTHORIZATION`], and
-    /// brings its answer back. The caller waits [`FORWARD_TIMEOUT`] at most; connecting should take 5 s at most.
+    /// Carries a request to the node whose `originAdress` this is, with a fresh token in
+    /// [`weir_cluster::key::HEADER`], and brings its answer back. The caller waits [`FORWARD_TIMEOUT`] at most; connecting should take 5 s at most.
     ///
     /// # Errors
     /// [`ForwardError`] says whether the request may have been acted upon.
@@ -114,10 +108,6 @@ impl Media for Nothing {
 
 #[async_trait]
 impl Forward for Nothing {
-    async fn authentic(&self, _: &str) -> bool {
-        false
-    }
-
     async fn forward(&self, _: &str, _: Request<Bytes>) -> Result<Response<Bytes>, ForwardError> {
         let why = "this node has no way to other nodes";
         Err(ForwardError::Unreachable(why.to_owned()))

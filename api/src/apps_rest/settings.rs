@@ -1,9 +1,8 @@
 //! The few settings of an application that REST itself obeys.
 
-use crate::error::ApiError;
-use crate::state::{Shared, bounded};
+use crate::state::Shared;
 use serde_json::Value;
-use weir_cluster::{AppName, Fields, Kind, Place};
+use weir_cluster::{AppName, Fields};
 
 /// How long a subscriber's code holds unless something else is set, s.
 const TIME_TOKEN_PERIOD_S: u64 = 60;
@@ -12,9 +11,9 @@ const TIME_TOKEN_PERIOD_S: u64 = 60;
 pub(crate) struct AppKeys(Fields);
 
 impl AppKeys {
-    /// From the settings' record.
-    pub(crate) const fn of(record: Fields) -> Self {
-        Self(record)
+    /// From settings under Ant Media's JSON names.
+    pub(crate) const fn of(settings: Fields) -> Self {
+        Self(settings)
     }
 
     /// Signs stream tokens; `None` when unset.
@@ -44,9 +43,7 @@ impl AppKeys {
 }
 
 impl Shared {
-    pub(crate) async fn app_keys(&self, app: &AppName) -> Result<AppKeys, ApiError> {
-        let place = Place::of_cluster(Kind::AppSettings, app.as_str());
-        let record = bounded(self.given.store.get(&place)).await?;
-        Ok(AppKeys::of(record.unwrap_or_default()))
+    pub(crate) fn app_keys(&self, app: &AppName) -> AppKeys {
+        AppKeys::of(self.given.management.apps.settings(app).unwrap_or_default())
     }
 }

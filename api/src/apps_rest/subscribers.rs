@@ -151,7 +151,7 @@ pub(crate) async fn totp_code(
     let app = shared.app(&app)?;
     let place = Place::in_app(Kind::Subscriber, app, [&id, &sid]);
     let registered = bounded(shared.given.store.get(&place)).await?;
-    let keys = shared.app_keys(app).await?;
+    let keys = shared.app_keys(app);
     let kind = query.r#type.unwrap_or_default();
     let code = totp::code(
         registered.as_ref(),

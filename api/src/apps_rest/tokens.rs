@@ -91,7 +91,7 @@ pub(crate) async fn signed(
 ) -> Result<Json<Token>, ApiError> {
     let app = shared.app(&app)?;
     let mut token = query.token(&id, String::new())?;
-    let keys = shared.app_keys(app).await?;
+    let keys = shared.app_keys(app);
     let Some(secret) = keys.jwt_stream_secret() else {
         let words = "Cannot create JWT token: the application has no jwtStreamSecretKey";
         return Err(ApiError::Invalid(words.to_owned()));

@@ -5,13 +5,21 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::Mutex;
 use tower::ServiceExt as _;
-use weir_api::{ApiMetrics, ApiState, Asset, Assets, NodeInfo, PublicRtmp, Rooms};
+use weir_api::{
+    ApiMetrics, ApiState, AppSecurity, AppsAdmin, AppsError, Asset, Assets, Management,
+    ManagementOptions, NodeInfo, Peer, PublicRtmp, Rooms,
+};
 use weir_cluster::embedded::EmbeddedStore;
+use weir_cluster::key::HEADER;
 use weir_cluster::{
-    AppName, Broadcast, BroadcastStatus, Claim, EpochEnd, Fields, Kind, ManualClock, NodeRecord,
-    NodeRole, Ownership, Place, PublishType, Query, Records, Store, StoreError, StreamKey,
+    AppName, Broadcast, BroadcastStatus, Claim, ClusterKey, EpochEnd, Fields, Kind, Lease, Leases,
+    ManualClock, NodeRecord, NodeRole, Ownership, Place, PublishType, Query, Records, Store,
+    StoreError, StreamKey,
 };
 
 /// The time at which every test begins, ms since the Unix epoch.
@@ -22,6 +30,7 @@ pub(crate) struct Api {
     pub(crate) router: Router,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) store: Arc<dyn Store>,
+    apps: Arc<TwoApps>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -55,9 +64,17 @@ impl Api {
         rooms: Rooms,
     ) -> Self {
         let registry = prometheus::Registry::new();
+        let apps = Arc::new(TwoApps::default());
         let state = ApiState {
             store: Arc::clone(&store),
+            records: Arc::clone(&store) as Arc<dyn Records>,
             rooms,
+            management: Management {
+                apps: apps.clone(),
+                cluster: Arc::new(cluster_key()),
+                log: None,
+                options: ManagementOptions::default(),
+            },
             clock: clock.clone(),
             metrics: ApiMetrics::register(&registry).unwrap(),
             registry,
@@ -81,6 +98,7 @@ impl Api {
             router: weir_api::router(state),
             clock,
             store,
+            apps,
             _folder: None,
         }
     }
@@ -100,6 +118,13 @@ impl Api {
         let headers = [("content-type", "application/json")];
         self.ask_with(method, path, &headers, Body::from(json.to_string()))
             .await
+    }
+
+    /// Sets settings of LiveApp.
+    pub(crate) fn set(&self, settings: serde_json::Value) {
+        let fields = settings.as_object().unwrap().clone();
+        let app = AppName::parse("LiveApp").unwrap();
+        self.apps.settings.lock().unwrap().insert(app, fields);
     }
 
     /// A record as the store has it.
@@ -123,7 +148,12 @@ impl Api {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(body).unwrap();
+        // The server's own REST wants a session; a node of the cluster needs none.
+        if path.starts_with("/rest/") {
+            request = request.header(HEADER, cluster_key().mint(self.clock.now_ms()));
+        }
+        let peer = Peer(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let request = request.extension(peer).body(body).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
@@ -160,6 +190,50 @@ impl Api {
         let key = StreamKey::parse("LiveApp", id).unwrap();
         let end = EpochEnd::beginning(START_MS);
         self.store.release(&key, owner.epoch, end).await.unwrap();
+    }
+}
+
+/// The key of the tests' cluster.
+pub(crate) fn cluster_key() -> ClusterKey {
+    ClusterKey::fixed("a-key-of-the-tests-cluster")
+}
+
+/// LiveApp and live, open to this machine.
+#[derive(Debug, Default)]
+struct TwoApps {
+    settings: Mutex<HashMap<AppName, Fields>>,
+}
+
+#[async_trait]
+impl AppsAdmin for TwoApps {
+    fn names(&self) -> Vec<AppName> {
+        ["LiveApp", "live"]
+            .map(|a| AppName::parse(a).unwrap())
+            .into()
+    }
+    fn security(&self, app: &str) -> Option<AppSecurity> {
+        let known = self.names().iter().any(|name| name.as_str() == app);
+        known.then(AppSecurity::default)
+    }
+    fn settings(&self, app: &AppName) -> Option<Fields> {
+        Some(
+            self.settings
+                .lock()
+                .unwrap()
+                .get(app)
+                .cloned()
+                .unwrap_or_default(),
+        )
+    }
+    async fn create(&self, _: &AppName) -> Result<(), AppsError> {
+        Err(AppsError::Exists)
+    }
+    async fn delete(&self, _: &AppName) -> Result<(), AppsError> {
+        Err(AppsError::NoSuchApp)
+    }
+    async fn change(&self, app: &AppName, set: Fields) -> Result<(), AppsError> {
+        self.settings.lock().unwrap().insert(app.clone(), set);
+        Ok(())
     }
 }
 
@@ -294,6 +368,9 @@ impl Store for Away {
     async fn claim(&self, _: Claim) -> Result<Ownership, StoreError> {
         self.answer().await
     }
+    async fn adopt(&self, _: Claim, _: u64, _: EpochEnd) -> Result<Ownership, StoreError> {
+        self.answer().await
+    }
     async fn update(
         &self,
         _: &StreamKey,
@@ -307,6 +384,18 @@ impl Store for Away {
         self.answer().await
     }
     async fn release_all_of(&self, _: &str, _: i64) -> Result<usize, StoreError> {
+        self.answer().await
+    }
+    async fn sweep(&self, _: &str) -> Result<usize, StoreError> {
+        self.answer().await
+    }
+    async fn renew_lease(&self, _: &str) -> Result<Lease, StoreError> {
+        self.answer().await
+    }
+    async fn end_lease(&self, _: &str) -> Result<(), StoreError> {
+        self.answer().await
+    }
+    async fn leases(&self) -> Result<Leases, StoreError> {
         self.answer().await
     }
     async fn heartbeat(&self, _: NodeRecord) -> Result<(), StoreError> {

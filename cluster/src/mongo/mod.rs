@@ -4,7 +4,12 @@
 //! |---|---|---|
 //! | one an application (`liveapp`) | `broadcast` | a stream, by `streamId` (unique) |
 //! | `clusterdb` | `clusternode` | a node, by `_id` |
+//! | `clusterdb` | `weirlease` | a node's lease ([`crate::lease`]), by `_id` = node id |
+//! | `clusterdb` | `weirduty` | whose turn a task of the whole cluster is, by `_id` |
 //! | `clusterdb` | `weirtimeline` | a stream's newest epoch ([`crate::ownership::Timeline`]), by `_id` = `app/id` |
+//!
+//! All other records: see the table in `mongo/records.rs`. Field names are Ant Media's; documents that it wrote are read,
+//! and fields that are not known here stay. A field of the wrong type reads as its default.
 //!
 //! **Atomicity.** An epoch is taken by one conditional write on `weirtimeline`, acknowledged by a
 //! majority; who loses the race reads again. The broadcast follows; it is written under the
@@ -14,30 +19,43 @@
 //! **Cost.** A report is one write, a heartbeat one, both acknowledged by the primary alone. An
 //! ended timeline is deleted by MongoDB itself (a TTL index).
 //!
+//! **Changes** are told by one change stream a client where there is a replica set, and polled for
+//! elsewhere ([`changes`]).
+//!
 //! **Failures.** Every call ends within [`CALL_TIMEOUT`]; what it wanted may then be done or not.
 //! No error text and no debug text holds an address, a user or a password.
 
+mod changes;
 mod claims;
 mod documents;
+mod indexes;
+mod leases;
 mod options;
 mod records;
+mod sweep;
+mod whereabouts;
 
 pub use options::{MongoOptions, MongoOptionsError};
 
 use crate::clock::WallClock;
+use crate::follow::ChangesHealth;
+use crate::lease::{Lease, Leases};
 use crate::names::{AppName, StreamKey};
-use crate::store::{Claim, EpochEnd, Store, StoreError};
+use crate::store::{Claim, EpochEnd, Store, StoreError, StreamChange};
 use crate::types::{Broadcast, NodeRecord, Ownership};
 use async_trait::async_trait;
+use changes::Watch;
+use leases::StoreTime;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{ErrorKind, WriteFailure};
-use mongodb::options::{CollectionOptions, IndexOptions, WriteConcern};
-use mongodb::{Client, Collection, Cursor, IndexModel};
+use mongodb::options::{CollectionOptions, WriteConcern};
+use mongodb::{Client, Collection, Cursor};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::broadcast;
 use tokio::time::timeout;
 
 /// How long a call may take.
@@ -54,9 +72,10 @@ const DUPLICATE_KEY: i32 = 11_000;
 pub struct MongoStore {
     client: Client,
     options: MongoOptions,
-    clock: Arc<dyn WallClock>,
-    /// Databases whose indexes were seen to.
+    time: StoreTime,
+    /// Collections whose indexes were seen to.
     prepared: Mutex<BTreeSet<String>>,
+    watch: Watch,
 }
 
 impl fmt::Debug for MongoStore {
@@ -72,15 +91,31 @@ impl MongoStore {
     ///
     /// # Errors
     /// [`MongoOptionsError`] for options that cannot be right.
-    pub async fn connect(
+    pub async fn connect(options: MongoOptions) -> Result<Self, MongoOptionsError> {
+        Self::with_time(options, StoreTime::Server).await
+    }
+
+    /// As [`MongoStore::connect`], with a clock in place of the server's, which tests cannot set.
+    ///
+    /// # Errors
+    /// [`MongoOptionsError`] for options that cannot be right.
+    pub async fn connect_with_clock(
         options: MongoOptions,
         clock: Arc<dyn WallClock>,
     ) -> Result<Self, MongoOptionsError> {
+        Self::with_time(options, StoreTime::Given(clock)).await
+    }
+
+    async fn with_time(options: MongoOptions, time: StoreTime) -> Result<Self, MongoOptionsError> {
         let client = Client::with_options(options.to_client_options().await?);
+        let client = client.map_err(|_| MongoOptionsError::Malformed)?;
+        let named = options.clone();
+        let database_of = move |app: &AppName| named.database_of(app.as_str());
         Ok(Self {
-            client: client.map_err(|_| MongoOptionsError::Malformed)?,
+            watch: Watch::new(client.clone(), database_of),
+            client,
             options,
-            clock,
+            time,
             prepared: Mutex::default(),
         })
     }
@@ -93,50 +128,16 @@ impl MongoStore {
     }
 
     fn timelines(&self) -> Collection<Document> {
-        let database = self.client.database(CLUSTER_DATABASE);
-        database.collection_with_options("weirtimeline", with(majority()))
+        self.cluster_collection("weirtimeline", majority())
     }
 
     fn cluster_nodes(&self, concern: WriteConcern) -> Collection<Document> {
+        self.cluster_collection("clusternode", concern)
+    }
+
+    fn cluster_collection(&self, name: &str, concern: WriteConcern) -> Collection<Document> {
         let database = self.client.database(CLUSTER_DATABASE);
-        database.collection_with_options("clusternode", with(concern))
-    }
-
-    /// Makes the indexes, once a process and database. Data that breaks them is said and kept.
-    async fn prepare(&self, app: &AppName) -> Result<(), StoreError> {
-        let name = self.options.database_of(app.as_str());
-        if self.prepared_names().contains(&name) {
-            return Ok(());
-        }
-        let by_stream = IndexModel::builder()
-            .keys(doc! { "streamId": 1 })
-            .options(IndexOptions::builder().unique(true).build())
-            .build();
-        let made = self
-            .broadcasts_of(app, majority())
-            .create_index(by_stream)
-            .await;
-        if let Err(error) = made {
-            if is_away(&error) {
-                return Err(failed("prepare", &error));
-            }
-            tracing::warn!(app = app.as_str(), %error, "no unique index on streamId");
-        }
-        let by_node = IndexModel::builder()
-            .keys(doc! { "ownership.nodeId": 1 })
-            .build();
-        let forgotten = IndexModel::builder()
-            .keys(doc! { documents::FORGET_AT: 1 })
-            .options(IndexOptions::builder().expire_after(Duration::ZERO).build())
-            .build();
-        let made = self.timelines().create_indexes([by_node, forgotten]).await;
-        made.map_err(|error| failed("prepare", &error))?;
-        self.prepared_names().insert(name);
-        Ok(())
-    }
-
-    fn prepared_names(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+        database.collection_with_options(name, with(concern))
     }
 
     async fn list(&self, mut cursor: Cursor<Document>) -> Result<Vec<Document>, StoreError> {
@@ -166,14 +167,7 @@ impl MongoStore {
         let find = find.skip(offset as u64).limit(limit_of(size));
         let cursor = find.await.map_err(|error| failed("broadcasts", &error))?;
         let documents = self.list(cursor).await?.into_iter();
-        let records = documents.filter_map(|document| {
-            let id = document.get_str("streamId").unwrap_or("?").to_owned();
-            let record = documents::read::<Broadcast>(&id, document);
-            record
-                .inspect_err(|error| tracing::warn!(app = app.as_str(), %error, "left out"))
-                .ok()
-        });
-        Ok(records.collect())
+        Ok(documents.map(documents::broadcast).collect())
     }
 
     async fn find_nodes(&self, offset: usize, size: usize) -> Result<Vec<NodeRecord>, StoreError> {
@@ -194,8 +188,10 @@ impl Store for MongoStore {
     async fn broadcast(&self, key: &StreamKey) -> Result<Option<Broadcast>, StoreError> {
         within("broadcast", async {
             let document = self.broadcast_document(key).await?;
-            let record = document.map(|d| documents::read(&key.to_string(), d));
-            record.transpose()
+            if document.is_some() {
+                self.watch.learn(&key.app);
+            }
+            Ok(document.map(documents::broadcast))
         })
         .await
     }
@@ -211,6 +207,15 @@ impl Store for MongoStore {
 
     async fn claim(&self, claim: Claim) -> Result<Ownership, StoreError> {
         within("claim", self.take(&claim)).await
+    }
+
+    async fn adopt(
+        &self,
+        claim: Claim,
+        epoch: u64,
+        checkpoint: EpochEnd,
+    ) -> Result<Ownership, StoreError> {
+        within("adopt", self.take_over(&claim, epoch, checkpoint)).await
     }
 
     async fn update(
@@ -232,10 +237,29 @@ impl Store for MongoStore {
         self.free_all_of(node_id, now_ms).await
     }
 
+    async fn sweep(&self, node_id: &str) -> Result<usize, StoreError> {
+        // Bounded in number; each step has the driver's own limits.
+        self.sweep_as(node_id).await
+    }
+
+    async fn renew_lease(&self, node_id: &str) -> Result<Lease, StoreError> {
+        within("renew_lease", self.renew(node_id)).await
+    }
+
+    async fn end_lease(&self, node_id: &str) -> Result<(), StoreError> {
+        within("end_lease", self.give_up(node_id)).await
+    }
+
+    async fn leases(&self) -> Result<Leases, StoreError> {
+        within("leases", self.read_leases(doc! {})).await
+    }
+
     async fn heartbeat(&self, node: NodeRecord) -> Result<(), StoreError> {
         within("heartbeat", async {
             let nodes = self.cluster_nodes(WriteConcern::nodes(1));
-            let set = doc! { "$set": documents::node(&node) };
+            let mut fields = documents::literals(documents::node(&node));
+            fields.insert("lastUpdateTime", self.time.expression_ms());
+            let set = vec![doc! { "$set": fields }];
             let written = nodes.update_one(doc! { "_id": &node.id }, set).upsert(true);
             let written = written.await.map(drop);
             written.map_err(|error| failed("heartbeat", &error))
@@ -255,6 +279,21 @@ impl Store for MongoStore {
             Ok(deleted.deleted_count > 0)
         })
         .await
+    }
+
+    async fn whereabouts(
+        &self,
+        keys: &[StreamKey],
+    ) -> Result<Vec<(StreamKey, Option<Broadcast>)>, StoreError> {
+        within("whereabouts", self.find_whereabouts(keys)).await
+    }
+
+    fn changes(&self) -> Option<broadcast::Receiver<StreamChange>> {
+        self.watch.streams()
+    }
+
+    fn changes_health(&self) -> ChangesHealth {
+        self.watch.health()
     }
 }
 

@@ -183,12 +183,28 @@ pub fn read<T: DeserializeOwned + Default>(fields: &Fields) -> T {
     }
     let mut good = Fields::new();
     for (name, value) in fields {
-        let alone = Fields::from_iter([(name.clone(), value.clone())]);
-        if serde_json::from_value::<T>(Value::Object(alone)).is_ok() {
-            good.insert(name.clone(), value.clone());
+        for value in [Some(value.clone()), whole_number(value)]
+            .into_iter()
+            .flatten()
+        {
+            let alone = Fields::from_iter([(name.clone(), value.clone())]);
+            if serde_json::from_value::<T>(Value::Object(alone)).is_ok() {
+                good.insert(name.clone(), value);
+                break;
+            }
         }
     }
     serde_json::from_value(Value::Object(good)).unwrap_or_default()
+}
+
+/// The whole number that a float is: MongoDB's shell writes every number as a float.
+fn whole_number(value: &Value) -> Option<Value> {
+    /// The greatest number up to which every whole number is a float.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    let float = value.as_f64().filter(|_| value.is_f64())?;
+    let exact = float.fract() == 0.0 && float.abs() <= EXACT_MAX;
+    // Written out, for there is no cast from a float that is right by its type.
+    exact.then(|| format!("{float:.0}").parse::<i64>().ok().map(Value::from))?
 }
 
 /// The record's fields; empty for what is no JSON object.
@@ -215,6 +231,16 @@ mod tests {
         let token: Token = read(&fields);
         assert_eq!((token.token_id.as_str(), token.expire_date), ("t", 0));
         assert_eq!((token.stream_id.as_deref(), token.kind), (Some("s"), None));
+    }
+
+    #[test]
+    fn whole_numbers_written_as_floats_are_read() {
+        let Value::Object(fields) = json!({ "duration": 5.0, "fileSize": 1.5, "startTime": -0.0 })
+        else {
+            panic!("an object")
+        };
+        let vod: Vod = read(&fields);
+        assert_eq!((vod.duration, vod.file_size, vod.start_time), (5, 0, 0));
     }
 
     #[test]

@@ -9,8 +9,10 @@
     reason = "this is a test"
 )]
 
+mod apps;
 mod contract;
 mod crash;
 mod disk;
 mod embedded;
 mod mongo;
+mod watch;

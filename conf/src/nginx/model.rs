@@ -27,6 +27,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// The first `weir_nodes` there is: a configuration that needs the cluster's store.
+    #[must_use]
+    pub fn first_weir_nodes(&self) -> Option<&UpstreamNodes> {
+        let http = self.http.iter().flat_map(|http| &http.upstreams);
+        let stream = self.stream.iter().flat_map(|stream| &stream.upstreams);
+        http.chain(stream)
+            .find_map(|upstream| upstream.nodes.as_ref())
+    }
+
     /// Directives that were accepted and have no effect, in the order they stand.
     #[must_use]
     pub fn noops(&self) -> &[NoOp] {
@@ -95,6 +104,8 @@ pub struct Upstream {
     pub name: String,
     /// Its peers.
     pub servers: Vec<UpstreamServer>,
+    /// The nodes of the cluster that are its peers too, whoever they are by then.
+    pub nodes: Option<UpstreamNodes>,
     /// How one is chosen.
     pub method: Method,
     /// Idle connections kept (`keepalive`); zero keeps none. HTTP only. nginx's default since
@@ -127,6 +138,31 @@ pub struct UpstreamServer {
     pub backup: bool,
     /// `down`
     pub down: bool,
+}
+
+/// Which nodes of the cluster an upstream takes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeKind {
+    /// Those that serve viewers.
+    Edge,
+    /// Those that take publishers.
+    Origin,
+}
+
+/// `weir_nodes`: peers that the node directory names, as they come and go. They share what a
+/// `server` line would say of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamNodes {
+    /// Which nodes.
+    pub kind: NodeKind,
+    /// `max_fails=`; zero turns passive checks off.
+    pub max_fails: u32,
+    /// `fail_timeout=`
+    pub fail_timeout_ms: u64,
+    /// `max_conns=`; zero is no limit.
+    pub max_conns: u32,
+    /// Where it stands.
+    pub pos: Pos,
 }
 
 /// `health_check`, as nginx Plus spells it.

@@ -7,6 +7,15 @@ use std::fmt::Write as _;
 
 use super::addr::Addr;
 
+/// Who stands behind the balancer.
+#[derive(Debug, Clone, Copy)]
+pub enum Behind<'a> {
+    /// Servers at these addresses.
+    Servers(&'a [Addr]),
+    /// The cluster's nodes of the role, as they come and go.
+    Nodes,
+}
+
 /// The text of the shipped `lb.conf` for these addresses.
 ///
 /// HTTP comes in at `http_listen` and goes to `edges`; RTMP comes in at `rtmp_listen` and goes to
@@ -15,13 +24,13 @@ use super::addr::Addr;
 pub fn default_config_text(
     http_listen: &Addr,
     rtmp_listen: &Addr,
-    edges: &[Addr],
-    origins: &[Addr],
+    edges: Behind<'_>,
+    origins: Behind<'_>,
 ) -> String {
     let mut out = String::with_capacity(2048);
     out.push_str(HEAD);
     out.push_str("http {\n    upstream weir_edge {\n        least_conn;\n");
-    servers(&mut out, edges);
+    servers(&mut out, edges, "edge");
     out.push_str("        keepalive 64;\n    }\n\n");
     out.push_str(MAP);
     let listen = listen_text(http_listen);
@@ -31,16 +40,23 @@ pub fn default_config_text(
     );
     out.push_str(HTTP_SERVER);
     out.push_str("stream {\n    upstream weir_origin {\n        least_conn;\n");
-    servers(&mut out, origins);
+    servers(&mut out, origins, "origin");
     out.push_str("    }\n\n    server {\n");
     let _ = writeln!(out, "        listen {};", listen_text(rtmp_listen));
     out.push_str(STREAM_SERVER);
     out
 }
 
-fn servers(out: &mut String, addrs: &[Addr]) {
-    for addr in addrs {
-        let _ = writeln!(out, "        server {addr};");
+fn servers(out: &mut String, behind: Behind<'_>, role: &str) {
+    match behind {
+        Behind::Nodes => {
+            let _ = writeln!(out, "        weir_nodes {role};");
+        }
+        Behind::Servers(addrs) => {
+            for addr in addrs {
+                let _ = writeln!(out, "        server {addr};");
+            }
+        }
     }
 }
 

@@ -213,6 +213,7 @@ pub const ROWS: &[Row] = &[
     no_op("proxy_temp_path", HSL, Args::Between(1, 4), STREAMED),
     // Upstreams.
     row("server", UPSTREAM | STREAM_UPSTREAM, Args::AtLeast(1)),
+    row("weir_nodes", UPSTREAM | STREAM_UPSTREAM, Args::AtLeast(1)),
     row("least_conn", UPSTREAM | STREAM_UPSTREAM, NONE),
     row("keepalive", UPSTREAM, Args::Between(1, 2)),
     row("keepalive_timeout", UPSTREAM, ONE),

@@ -5,6 +5,7 @@ mod errors;
 mod files;
 mod grammar;
 mod meaning;
+mod nodes;
 mod robust;
 mod shipped;
 

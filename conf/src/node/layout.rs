@@ -26,7 +26,8 @@ pub struct Layout {
     pub roles: Roles,
     /// The lb's HTTP address with the built-in configuration; none when `lb.conf` says where.
     pub lb_http: Option<SocketAddr>,
-    /// The lb's RTMP address, likewise; none without an origin in the process.
+    /// The lb's RTMP address, likewise; none without an origin in the process or a shared store
+    /// that names origins.
     pub lb_rtmp: Option<SocketAddr>,
     /// The edge's HTTP address.
     pub edge_http: Option<Listen>,
@@ -142,7 +143,7 @@ impl Doors {
         };
         Self {
             lb_http: built_in_lb.then(http_door),
-            lb_rtmp: (built_in_lb && roles.origin).then(rtmp_door),
+            lb_rtmp: (built_in_lb && (roles.origin || shares_store(config))).then(rtmp_door),
             edge_http: roles.edge.then_some(edge),
             origin_http: roles.origin.then_some(origin),
             origin_rtmp: roles.origin.then_some(origin_rtmp),
@@ -167,10 +168,13 @@ impl Doors {
 fn needs(checker: &mut Checker, roles: Roles) {
     let config = &checker.config;
     let mut missing = Vec::new();
-    if roles.lb && !roles.edge && config.lb_conf.is_none() {
-        missing.push("an lb without an edge beside it needs lb.conf, which names its servers");
+    let shares_store = shares_store(config);
+    if roles.lb && !roles.edge && !shares_store && config.lb_conf.is_none() {
+        missing.push(
+            "an lb without an edge beside it needs lb.conf, which names its servers, or \
+             db.type=mongodb, where edges and origins register",
+        );
     }
-    let shares_store = config.db.kind == DbType::MongoDb;
     if roles.edge && !roles.origin && !shares_store && config.cluster.origin_nodes.is_empty() {
         missing.push(
             "an edge without an origin beside it needs cluster.origin.nodes (host or host:port of \
@@ -184,6 +188,11 @@ fn needs(checker: &mut Checker, roles: Roles) {
             .errors
             .push(place, Problem::Conflict(text.to_owned()));
     }
+}
+
+/// Whether other nodes register where this one looks.
+fn shares_store(config: &NodeConfig) -> bool {
+    config.db.kind == DbType::MongoDb
 }
 
 fn clashes(checker: &mut Checker, doors: &Doors) {
@@ -221,8 +230,7 @@ fn same_address(a: &Listen, b: &Listen) -> bool {
 
 /// Edges of other machines find the origin's address in a shared store, so they must reach it.
 fn reachable(checker: &mut Checker, doors: &Doors) {
-    let NodeConfig { cluster, db, .. } = &checker.config;
-    let shared = cluster.enabled && db.kind == DbType::MongoDb;
+    let shared = checker.config.cluster.enabled && shares_store(&checker.config);
     let Some(door) = doors.origin_http.as_ref().filter(|_| shared) else {
         return;
     };

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use weir_conf::nginx::model::Method;
 
-use super::{Balancer, Outcome, PeerSpec};
+use super::{Balancer, Outcome, PeerSpec, Released, Standing};
 
 fn weights(method: Method, weights: &[u32]) -> Balancer {
     Balancer::new(
@@ -79,7 +79,10 @@ fn a_slow_peer_gets_fewer() {
 fn a_failure_puts_a_peer_out_for_its_timeout() {
     let mut balancer = weights(Method::RoundRobin, &[1, 1]);
     let index = balancer.pick(&[], 1000).unwrap();
-    assert!(balancer.release(index, Outcome::Failed, 1000));
+    assert_eq!(
+        balancer.release(index, Outcome::Failed, 1000),
+        Released::PutOut
+    );
     assert_eq!(sequence(&mut balancer, 4, 11_000), [1, 1, 1, 1]);
     // After fail_timeout one request tries it; until that ends the others stay away.
     let mut found = Vec::new();
@@ -125,12 +128,13 @@ fn max_fails_counts_and_zero_never_puts_out() {
     let mut balancer = Balancer::new(Method::RoundRobin, specs);
     for failure in 1..=3 {
         assert_eq!(balancer.pick(&[1], 5), Some(0));
-        assert_eq!(balancer.release(0, Outcome::Failed, 5), failure == 3);
+        let put_out = balancer.release(0, Outcome::Failed, 5) == Released::PutOut;
+        assert_eq!(put_out, failure == 3);
     }
     assert_eq!(balancer.pick(&[1], 5), None);
     for _ in 0..10 {
         assert_eq!(balancer.pick(&[], 5), Some(1));
-        assert!(!balancer.release(1, Outcome::Failed, 5));
+        assert_eq!(balancer.release(1, Outcome::Failed, 5), Released::Kept);
     }
 }
 
@@ -151,7 +155,7 @@ fn a_group_of_one_is_never_put_out() {
     let mut balancer = weights(Method::LeastConn, &[1]);
     for _ in 0..5 {
         assert_eq!(balancer.pick(&[], 0), Some(0));
-        assert!(!balancer.release(0, Outcome::Failed, 0));
+        assert_eq!(balancer.release(0, Outcome::Failed, 0), Released::Kept);
     }
 }
 
@@ -209,6 +213,48 @@ fn an_active_check_that_passes_wipes_the_record() {
     assert_eq!(balancer.pick(&[1], 1), Some(0));
 }
 
+#[test]
+fn peers_come_and_go_and_keep_their_numbers() {
+    let mut balancer = weights(Method::LeastConn, &[1]);
+    let second = balancer.add(spec());
+    assert_eq!((second, balancer.tries()), (1, 2));
+    let mut held: Vec<usize> = (0..4).map(|_| balancer.pick(&[], 0).unwrap()).collect();
+    held.sort_unstable();
+    assert_eq!(held, [0, 0, 1, 1]);
+
+    // Draining: nothing new, what is held stays, and it may come back.
+    assert!(!balancer.set_standing(0, Standing::Draining));
+    assert_eq!((balancer.pick(&[], 0), balancer.tries()), (Some(1), 1));
+    assert_eq!(balancer.active(0), 2);
+    balancer.set_standing(0, Standing::Serving);
+    assert_eq!(balancer.pick(&[], 0), Some(0));
+
+    // Leaving: forgotten with its last connection.
+    assert!(!balancer.set_standing(0, Standing::Leaving));
+    let release = |balancer: &mut Balancer| balancer.release(0, Outcome::Answered, 0);
+    assert_eq!(release(&mut balancer), Released::Kept);
+    assert_eq!(release(&mut balancer), Released::Kept);
+    assert_eq!(release(&mut balancer), Released::Gone);
+    assert_eq!(
+        release(&mut balancer),
+        Released::Kept,
+        "there is no such peer"
+    );
+    assert!(
+        balancer.set_standing(0, Standing::Serving),
+        "nor does it come back"
+    );
+
+    // One left: never put out. A new one has a new number.
+    assert_eq!(balancer.release(1, Outcome::Failed, 0), Released::Kept);
+    assert_eq!(balancer.add(spec()), 2);
+    assert!(
+        balancer.set_standing(2, Standing::Leaving),
+        "idle: gone at once"
+    );
+    assert_eq!(balancer.pick(&[1], 0), None);
+}
+
 proptest! {
     /// Over any weights, whole cycles of round robin give each peer exactly its weight.
     #[test]
@@ -226,7 +272,7 @@ proptest! {
     /// that was not usable is not chosen.
     #[test]
     fn nothing_goes_astray(
-        steps in proptest::collection::vec((0_u8..6, 0_usize..4, 0_u64..30_000), 0..200),
+        steps in proptest::collection::vec((0_u8..8, 0_usize..4, 0_u64..30_000), 0..200),
         least in any::<bool>(),
     ) {
         let method = if least { Method::LeastConn } else { Method::RoundRobin };
@@ -247,7 +293,9 @@ proptest! {
                     let outcome = if step == 3 { Outcome::Answered } else { Outcome::Failed };
                     balancer.release(index, outcome, now_ms);
                 },
-                _ => balancer.set_healthy(peer, now_ms % 2 == 0),
+                5 => balancer.set_healthy(peer, now_ms % 2 == 0),
+                6 => { balancer.set_standing(peer, Standing::Draining); }
+                _ => { balancer.set_standing(peer, Standing::Serving); }
             }
             for index in 0..4 {
                 let count = held.iter().filter(|held| **held == index).count();

@@ -59,10 +59,7 @@ impl Gateway {
             && fault == UpstreamFault::Broken
             && !answering
             && ctx.stale_tries < STALE_TRIES_MAX;
-        let peer = lease
-            .as_ref()
-            .and_then(|lease| lease.peer())
-            .map(|peer| peer.name.as_str());
+        let peer = lease.as_ref().map(|lease| lease.peer().name.as_str());
         self.log_failure(session, ctx, peer, error, fault);
         if stale && once_more {
             ctx.stale_tries += 1;
@@ -71,7 +68,7 @@ impl Gateway {
             return;
         }
         if let Some(lease) = lease {
-            ctx.tried.push(lease.index());
+            ctx.tried.push(lease.peer().number);
             lease.finish(if stale || is_harmless(fault, answering, ctx.status) {
                 Outcome::Abandoned
             } else {
@@ -136,8 +133,9 @@ impl Gateway {
 
     /// Records that no peer could be used.
     pub(crate) fn no_live(&self, session: &Session, ctx: &mut Ctx) -> Box<Error> {
-        let error = Error::new_up(ErrorType::HTTPStatus(502));
+        let mut error = Error::new_up(ErrorType::HTTPStatus(502));
         if let Some((_, proxy)) = self.proxy(ctx) {
+            error.set_context(proxy.group.shortage());
             proxy.group.metrics.failed(UpstreamFault::NoLive);
         }
         self.log_failure(session, ctx, None, &error, UpstreamFault::NoLive);
@@ -148,10 +146,10 @@ impl Gateway {
 /// Whether tries and time are left for another peer, `under_way` tries not being listed yet.
 fn left(proxy: &Proxy, ctx: &Ctx, under_way: usize) -> bool {
     let tries_max = match proxy.model.next_tries {
-        0 => proxy.group.tries,
+        0 => proxy.group.tries(),
         tries => proxy
             .group
-            .tries
+            .tries()
             .min(usize::try_from(tries).unwrap_or(usize::MAX)),
     };
     let limit_ms = u128::from(proxy.model.next_timeout_ms);

@@ -48,7 +48,7 @@ pub(crate) struct Ctx {
     pub(crate) path: Option<Vec<u8>>,
     /// The peer in use.
     pub(crate) lease: Option<Lease>,
-    /// Peers that failed.
+    /// Numbers of peers that failed.
     pub(crate) tried: Vec<usize>,
     /// Kept connections found dead.
     pub(crate) stale_tries: u32,
@@ -187,18 +187,14 @@ impl ProxyHttp for Gateway {
         let Some(lease) = proxy.group.acquire(&ctx.tried) else {
             return Err(self.no_live(session, ctx));
         };
-        let Some(peer) = proxy.peers.get(lease.index()) else {
+        let Some(peer) = proxy.pingora_peer(&lease.peer().addr) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
         };
-        let peer = Box::new(peer.clone());
-        append(
-            &mut ctx.upstream_addrs,
-            lease.peer().map_or("", |peer| &peer.name),
-        );
+        append(&mut ctx.upstream_addrs, &lease.peer().name);
         ctx.lease = Some(lease);
         ctx.answered = false;
         ctx.passed_over = false;
-        Ok(peer)
+        Ok(Box::new(peer))
     }
 
     async fn connected_to_upstream(

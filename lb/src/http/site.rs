@@ -1,5 +1,5 @@
-//! The `http` block made ready to run: peers as Pingora wants them, headers parsed, places to
-//! look names up in.
+//! The `http` block made ready to run: headers parsed, places to look names up in, peers as
+//! Pingora wants them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,8 +56,6 @@ pub(crate) enum Do {
 pub(crate) struct Proxy {
     pub(crate) model: model::Proxy,
     pub(crate) group: Arc<Group>,
-    /// One for each peer of the group, timeouts set.
-    pub(crate) peers: Vec<HttpPeer>,
     pub(crate) set_headers: Vec<(HeaderName, String, Template)>,
     pub(crate) hide_headers: Vec<HeaderName>,
 }
@@ -68,6 +66,13 @@ pub(crate) struct AddHeader {
     pub(crate) name: String,
     pub(crate) value: Template,
     pub(crate) always: bool,
+}
+
+impl Proxy {
+    /// A peer of the group as Pingora wants it.
+    pub(crate) fn pingora_peer(&self, addr: &Addr) -> Option<HttpPeer> {
+        pingora_peer(addr, &self.model, &self.group)
+    }
 }
 
 impl Site {
@@ -109,7 +114,7 @@ impl Site {
     pub(crate) fn peers_max(&self) -> usize {
         self.groups
             .iter()
-            .map(|group| group.peers.len())
+            .map(|group| group.peers_max())
             .max()
             .unwrap_or(0)
     }
@@ -147,15 +152,17 @@ fn make_proxy(
             .map_or_else(|| location.pos.clone(), |upstream| upstream.pos.clone()),
     };
     let group = groups.get(model.upstream).ok_or_else(|| bad(&model.host))?;
-    let peers = group.peers.iter().map(|peer| {
-        let made = pingora_peer(&peer.addr, model, group);
-        made.ok_or_else(|| bad(&peer.name))
-    });
+    if let Some(peer) = group
+        .peers()
+        .iter()
+        .find(|peer| pingora_peer(&peer.addr, model, group).is_none())
+    {
+        return Err(bad(&peer.name));
+    }
     // Names were checked as tokens while loading, so none is lost here.
     let named = |name: &str| HeaderName::from_bytes(name.as_bytes()).ok();
     Ok(Proxy {
         group: Arc::clone(group),
-        peers: peers.collect::<Result<_, _>>()?,
         set_headers: model
             .set_headers
             .iter()
@@ -170,6 +177,7 @@ fn make_proxy(
     })
 }
 
+/// A peer as Pingora wants it, timeouts set; `None` for a unix path that no socket can have.
 fn pingora_peer(addr: &Addr, proxy: &model::Proxy, group: &Group) -> Option<HttpPeer> {
     let mut peer = match addr {
         Addr::Inet(addr) => HttpPeer::new(*addr, false, String::new()),

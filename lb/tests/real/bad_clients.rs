@@ -224,7 +224,10 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
         "http {{ server {{ listen 127.0.0.1:0; location / {{ proxy_pass http://{}; }} }} }}",
         up.addr
     );
-    let options = weir_lb::LbOptions { connections_max: 2 };
+    let options = weir_lb::LbOptions {
+        connections_max: 2,
+        nodes: None,
+    };
     let lb = start_with(&text, options, Duration::from_secs(5));
     let (one, two) = (connect(lb.http[0]).await, connect(lb.http[0]).await);
     lb.until("weir_lb_connections", "", 2.0).await;
@@ -243,7 +246,10 @@ async fn a_flood_of_viewers_keeps_no_publisher_out() {
         "http {{ server {{ {listen} location / {{ proxy_pass http://{upstream}; }} }} }}
          stream {{ upstream u {{ server {upstream}; }} server {{ {listen} proxy_pass u; }} }}"
     );
-    let options = weir_lb::LbOptions { connections_max: 2 };
+    let options = weir_lb::LbOptions {
+        connections_max: 2,
+        nodes: None,
+    };
     let lb = start_with(&text, options, Duration::from_secs(5));
     let _held = (connect(lb.http[0]).await, connect(lb.http[0]).await);
     lb.until("weir_lb_connections", "", 2.0).await;

@@ -14,6 +14,7 @@ mod ends;
 mod failover;
 mod health;
 mod http;
+mod nodes;
 mod tcp;
 mod tools;
 mod upgrade;

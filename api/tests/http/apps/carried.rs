@@ -1,7 +1,7 @@
 //! Two nodes on one store: commands go to the node that owns the stream.
 
 use super::REST;
-use crate::support::{Answer, Api, START_MS};
+use crate::support::{Answer, Api, START_MS, cluster_key};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -11,11 +11,12 @@ use serde_json::json;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock};
 use tower::ServiceExt as _;
-use weir_api::{CLUSTER_AUTHORIZATION, Forward, ForwardError, Rooms, Streams};
+use weir_api::{Forward, ForwardError, Rooms, Streams};
 use weir_cluster::embedded::EmbeddedStore;
-use weir_cluster::key::ClusterKey;
+use weir_cluster::key::HEADER;
 use weir_cluster::{
-    AppName, EpochEnd, Kind, ManualClock, Ownership, Store, StreamKey, Viewers, WallClock as _,
+    AppName, ClusterKey, EpochEnd, Kind, ManualClock, Ownership, Store, StreamKey, Viewers,
+    WallClock as _,
 };
 
 /// How the way to the owner is.
@@ -39,10 +40,6 @@ struct Wire {
 
 #[async_trait]
 impl Forward for Wire {
-    async fn authentic(&self, token: &str) -> bool {
-        self.key.verify(token, self.clock.now_ms()).is_ok()
-    }
-
     async fn forward(
         &self,
         origin_adress: &str,
@@ -57,7 +54,7 @@ impl Forward for Wire {
             Way::Open => {}
         }
         let token = self.key.mint(self.clock.now_ms()).parse().unwrap();
-        request.headers_mut().insert(CLUSTER_AUTHORIZATION, token);
+        request.headers_mut().insert(HEADER, token);
         let owner = self.owner.get().unwrap().clone();
         let answer = owner.oneshot(request.map(Body::from)).await.unwrap();
         let (parts, body) = answer.into_parts();
@@ -109,7 +106,7 @@ impl Pair {
         let clock = Arc::new(ManualClock::at(START_MS));
         let path = folder.path().join("store.redb");
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&path, clock.clone()).unwrap());
-        let key = ClusterKey::fixed("a-key-of-the-cluster");
+        let key = cluster_key();
         let wire = || {
             Arc::new(Wire {
                 key: key.clone(),
@@ -302,7 +299,7 @@ async fn what_came_from_a_node_is_not_carried_again() {
     pair.publish("cam1", true).await;
     let path = format!("{REST}/broadcasts/cam1/stop");
     let token = pair.key.mint(START_MS);
-    let own = [(CLUSTER_AUTHORIZATION, token.as_str())];
+    let own = [(HEADER, token.as_str())];
     let answer = pair.other.ask(Method::POST, &path, &own).await;
     assert!(
         answer
@@ -312,7 +309,7 @@ async fn what_came_from_a_node_is_not_carried_again() {
     assert_eq!(pair.sent(), [""; 0]);
     // A token of somebody else's is as good as none.
     let forged = ClusterKey::fixed("a-key-of-another-cluster").mint(START_MS);
-    let forged = [(CLUSTER_AUTHORIZATION, forged.as_str())];
+    let forged = [(HEADER, forged.as_str())];
     pair.other.ask(Method::POST, &path, &forged).await.success();
     assert_eq!(pair.sent().len(), 1);
 }

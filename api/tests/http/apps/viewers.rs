@@ -5,15 +5,9 @@ use crate::support::{Answer, Api, START_MS};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use weir_cluster::{AppName, Fields, Kind, Place};
+use weir_cluster::{AppName, Fields, Kind};
 
 const SOON_S: i64 = START_MS / 1000 + 60;
-
-async fn settings(api: &Api, set: Value) {
-    let place = Place::of_cluster(Kind::AppSettings, "LiveApp");
-    let fields = set.as_object().unwrap().clone();
-    api.store.put(&place, fields).await.unwrap();
-}
 
 async fn token(api: &Api, query: &str) -> Value {
     let answer = api
@@ -136,11 +130,7 @@ async fn a_signed_token_holds_for_whoever_has_the_key() {
     let without = api.get(&path).await;
     assert_eq!(without.status(), StatusCode::BAD_REQUEST);
     assert!(without.failure().contains("jwtStreamSecretKey"));
-    settings(
-        &api,
-        json!({"jwtStreamSecretKey": "a-key-of-thirty-two-bytes-length"}),
-    )
-    .await;
+    api.set(json!({"jwtStreamSecretKey": "a-key-of-thirty-two-bytes-length"}));
     let made = api.get(&path).await.json();
     let key = jsonwebtoken::DecodingKey::from_secret(b"a-key-of-thirty-two-bytes-length");
     let rules = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
@@ -266,11 +256,7 @@ async fn codes_come_from_the_subscribers_secret_or_the_applications() {
     // RFC 6238, appendix B.
     api.clock.set(1_111_111_109_000);
     assert_eq!(code("anna", "play").await.success()["dataId"], "081804");
-    settings(
-        &api,
-        json!({"timeTokenSecretForPlay": "secret", "timeTokenPeriod": 60}),
-    )
-    .await;
+    api.set(json!({"timeTokenSecretForPlay": "secret", "timeTokenPeriod": 60}));
     let one = code("nobody", "play").await.success()["dataId"].clone();
     assert_eq!(one.as_str().unwrap().len(), 6);
     code("nobody", "publish").await.failure();

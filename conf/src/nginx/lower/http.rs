@@ -40,6 +40,7 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
             .push(server(child, &outer, &mut refs, lowering)?);
     }
     http.upstreams = refs.upstreams;
+    upstream::check_nodes(&mut http.upstreams, true);
     Ok(http)
 }
 

@@ -36,6 +36,7 @@ pub(super) fn stream(block: &Directive, lowering: &mut Lowering<'_>) -> Result<S
         let found = server(child, &outer, &mut stream.upstreams, lowering)?;
         stream.servers.push(found);
     }
+    upstream::check_nodes(&mut stream.upstreams, false);
     Ok(stream)
 }
 

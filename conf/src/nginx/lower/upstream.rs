@@ -1,8 +1,9 @@
-//! `upstream` blocks, their `server`s, the groups that a bare address makes, and `health_check`.
+//! `upstream` blocks, their `server`s and nodes, the groups that a bare address makes, and
+//! `health_check`.
 
 use super::super::addr;
 use super::super::error::{Error, Kind};
-use super::super::model::{HealthCheck, Method, Upstream, UpstreamServer};
+use super::super::model::{HealthCheck, Method, NodeKind, Upstream, UpstreamNodes, UpstreamServer};
 use super::super::parse::Directive;
 use super::super::value;
 use super::location::addr_fault;
@@ -52,6 +53,7 @@ pub(super) fn find_or_make(
     upstreams.push(Upstream {
         name: host.to_owned(),
         servers: vec![server_defaults(host, addrs)],
+        nodes: None,
         method: Method::RoundRobin,
         keepalive: KEEPALIVE_DEFAULT,
         keepalive_timeout_ms: 60_000,
@@ -69,6 +71,7 @@ fn upstream(
     let mut upstream = Upstream {
         name: block.arg(0).unwrap_or_default().to_owned(),
         servers: Vec::new(),
+        nodes: None,
         method: Method::RoundRobin,
         keepalive: KEEPALIVE_DEFAULT,
         keepalive_timeout_ms: 60_000,
@@ -81,6 +84,10 @@ fn upstream(
             "server" => upstream
                 .servers
                 .push(server(child, lowering, default_port)?),
+            "weir_nodes" => {
+                once.first(child)?;
+                upstream.nodes = Some(nodes(child, default_port.is_some())?);
+            }
             "least_conn" => upstream.method = Method::LeastConn,
             "keepalive" => {
                 once.first(child)?;
@@ -99,6 +106,9 @@ fn upstream(
             }
             _ => {}
         }
+    }
+    if upstream.nodes.is_some() {
+        return Ok(upstream);
     }
     if upstream.servers.is_empty() {
         return Err(block.fault(Kind::Value, "no servers are inside upstream"));
@@ -136,6 +146,56 @@ fn server(
     server.addrs = addr::upstream(text, default_port, lowering.resolver)
         .map_err(|fault| addr_fault(directive, fault, text, "upstream"))?;
     Ok(server)
+}
+
+/// `weir_nodes edge|origin [max_fails=] [fail_timeout=] [max_conns=]`, weir's own.
+fn nodes(directive: &Directive, http: bool) -> Result<UpstreamNodes, Error> {
+    let text = directive.arg(0).unwrap_or_default();
+    let kind = match text {
+        "edge" => NodeKind::Edge,
+        "origin" => NodeKind::Origin,
+        _ => {
+            let message = format!(
+                "invalid value \"{text}\" in \"weir_nodes\" directive, it must be \"edge\" or \
+                 \"origin\""
+            );
+            return Err(directive.fault(Kind::Value, message));
+        }
+    };
+    if kind == NodeKind::Edge && !http {
+        let message = "\"weir_nodes edge\" stands in \"http\" only: edges take no RTMP";
+        return Err(directive.fault(Kind::Value, message));
+    }
+    let mut each = server_defaults(text, Vec::new());
+    for token in directive.args.iter().skip(1) {
+        let name = token.text.split_once('=').map(|(name, _)| name);
+        if !matches!(name, Some("max_fails" | "fail_timeout" | "max_conns")) {
+            return Err(invalid_parameter(directive, &token.text));
+        }
+        server_parameter(directive, &token.text, &mut each)?;
+    }
+    Ok(UpstreamNodes {
+        kind,
+        max_fails: each.max_fails,
+        fail_timeout_ms: each.fail_timeout_ms,
+        max_conns: each.max_conns,
+        pos: directive.pos.clone(),
+    })
+}
+
+/// Nodes are always checked: one is used from its first passed check on. What is checked when the
+/// file has no `health_check` for them.
+pub(super) fn check_nodes(upstreams: &mut [Upstream], http: bool) {
+    for upstream in upstreams.iter_mut().filter(|it| it.nodes.is_some()) {
+        upstream.health_check.get_or_insert_with(|| HealthCheck {
+            interval_ms: 1000,
+            fails: 2,
+            passes: 1,
+            port: None,
+            uri: http.then(|| "/rest/v2/version".to_owned()),
+            timeout_ms: 1000,
+        });
+    }
 }
 
 fn server_parameter(

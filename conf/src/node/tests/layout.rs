@@ -42,6 +42,8 @@ fn the_first_role_owns_the_doors_and_the_others_are_behind_it() {
         doors(nodes, "lb,edge"),
         "0.0.0.0:5080 - 127.0.0.1:5081 - - true"
     );
+    let shared = "db.type=mongodb\ndb.host=db1\n";
+    assert_eq!(doors(shared, "lb"), "0.0.0.0:5080 0.0.0.0:1935 - - - true");
     assert_eq!(
         doors("lb.conf=x", "all"),
         "- - 127.0.0.1:5081 127.0.0.1:5082 127.0.0.1:19350 true"

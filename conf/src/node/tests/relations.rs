@@ -125,15 +125,16 @@ fn an_edge_alone_needs_origins() {
 }
 
 #[test]
-fn an_lb_alone_needs_its_file() {
+fn an_lb_alone_needs_its_file_or_a_store() {
     assert_eq!(
         errors("server.mode=lb,origin"),
         [
             "conf/node.properties:1: an lb without an edge beside it needs lb.conf, which names its \
-          servers"
+          servers, or db.type=mongodb, where edges and origins register"
         ]
     );
     config("server.mode=lb\nlb.conf=lb.conf");
+    config("server.mode=lb\ndb.type=mongodb\ndb.host=db1");
 }
 
 #[test]
@@ -163,7 +164,7 @@ fn secrets_are_never_shown() {
             "{errors}"
         );
     }
-    let foreign = load("server.jwtServerSecretKey=hunter2").warnings;
+    let foreign = load("server.licence_key=hunter2").warnings;
     assert!(!format!("{foreign:?} {}", foreign[0]).contains("hunter2"));
 }
 

@@ -38,6 +38,26 @@ fn each_shipped_file_is_right_and_gives_no_warning() {
     }
 }
 
+/// The cluster's files: as they stand they are a cluster on one machine.
+#[test]
+fn the_clusters_files_are_right() {
+    for role in ["lb", "edge", "origin"] {
+        let Loaded {
+            layout, warnings, ..
+        } = load(&format!("cluster/{role}"));
+        assert_eq!(layout.roles.to_string(), role);
+        assert!(layout.origins.is_empty(), "{role}");
+        let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+        match role {
+            "origin" => assert!(
+                warnings.len() == 1 && warnings[0].contains("no other machine reaches"),
+                "{warnings:?}"
+            ),
+            _ => assert_eq!(warnings, Vec::<String>::new(), "{role}"),
+        }
+    }
+}
+
 #[test]
 fn each_shipped_file_runs_its_role() {
     let roles = |name| load(name).layout.roles;

@@ -7,6 +7,7 @@
 
 pub(crate) mod access;
 mod applications;
+mod apps;
 mod attempts;
 mod cluster;
 mod legacy;
@@ -193,6 +194,9 @@ pub enum AppsError {
     /// A value that cannot be; names the key.
     #[error("{0}")]
     Invalid(String),
+    /// There may not be more; says why.
+    #[error("{0}")]
+    Refused(String),
     /// The store does not answer; worth a retry.
     #[error("the cluster's store does not answer: {0}")]
     Store(String),

@@ -141,20 +141,22 @@ fn is_admin_of(caller: &Caller, app: &str) -> bool {
     }
 }
 
-/// Keys whose value lets somebody in.
+/// Keys whose value lets somebody in: what the table of settings hides, and what an unknown key calls itself.
 fn is_secret(key: &str) -> bool {
+    if let Some(setting) = weir_conf::app::find(key) {
+        return !setting.kind.is_shown();
+    }
     let key = key.to_ascii_lowercase();
-    [
+    let words = [
         "secret",
         "password",
         "accesskey",
         "credential",
-        "communicationkey",
         "apikey",
         "privatekey",
-    ]
-    .iter()
-    .any(|word| key.contains(word))
+        "token",
+    ];
+    words.iter().any(|word| key.contains(word))
 }
 
 #[cfg(test)]
@@ -170,8 +172,7 @@ mod tests {
             "turnServerCredential",
             "clusterCommunicationKey",
             "timeTokenSecretForPlay",
-            "password",
-            "apnKeyPassword",
+            "myPluginPassword",
         ] {
             assert!(is_secret(key), "{key}");
         }

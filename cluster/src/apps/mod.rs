@@ -146,15 +146,13 @@ impl Apps {
             turn: Mutex::default(),
             events: broadcast::channel(EVENTS_MAX).0,
         }));
-        // From before the first look, so that no change is missed between the two.
-        let changes = apps.0.records.record_changes();
         if tokio::time::timeout(OPEN_TIMEOUT, apps.0.reload())
             .await
             .is_err()
         {
             tracing::warn!("the store does not answer; applications are as the node's files say");
         }
-        tokio::spawn(follow::run(Arc::clone(&apps.0), changes, shutdown));
+        tokio::spawn(follow::run(Arc::clone(&apps.0), shutdown));
         apps
     }
 

@@ -10,6 +10,7 @@ mod doors;
 mod files;
 mod house;
 mod logging;
+mod network;
 mod roles;
 mod settings;
 mod signals;

@@ -50,8 +50,9 @@ pub enum YieldAnswer {
 #[async_trait]
 pub trait Peers: Send + Sync + std::fmt::Debug + 'static {
     /// Where the stream is served, as far as this node remembers or can ask: `host:port` or
-    /// `unix:/path`. It may be this node's own address. `None` when nobody is known.
-    async fn owner_of(&self, stream: &StreamKey) -> Option<Arc<str>>;
+    /// `unix:/path`. It may be this node's own address. `None` when nobody is known. `anew`: what is
+    /// remembered has proved wrong.
+    async fn owner_of(&self, stream: &StreamKey, anew: bool) -> Option<Arc<str>>;
 
     /// Asks the node at `adress` to yield `stream`, by POST to [`yield_path`].
     async fn ask_to_yield(&self, adress: &str, stream: &StreamKey) -> YieldAnswer;
@@ -67,7 +68,7 @@ pub struct NoPeers;
 
 #[async_trait]
 impl Peers for NoPeers {
-    async fn owner_of(&self, _: &StreamKey) -> Option<Arc<str>> {
+    async fn owner_of(&self, _: &StreamKey, _: bool) -> Option<Arc<str>> {
         None
     }
 

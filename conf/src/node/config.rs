@@ -41,6 +41,8 @@ pub struct NodeConfig {
     pub http: HttpConfig,
     /// `rtmp.*` and the listener that speaks it.
     pub rtmp: RtmpConfig,
+    /// The management REST and whom its filters believe.
+    pub management: ManagementConfig,
     /// `cache.*` and `metadata.cache.enabled`.
     pub cache: CacheConfig,
     /// `encoder.*`.
@@ -118,6 +120,21 @@ pub struct RtmpConfig {
     pub max_inactivity_ms: u64,
     /// `rtmp.max_packet_size`, bytes.
     pub max_packet_bytes: u64,
+}
+
+/// The management REST and whom its filters believe.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ManagementConfig {
+    /// `server.name`.
+    pub server_name: String,
+    /// `server.allowed_dashboard_CIDR`: addresses and networks with commas between them.
+    pub allowed_dashboard_cidr: String,
+    /// `trusted.proxies`, likewise.
+    pub trusted_proxies: String,
+    /// `server.jwtServerControlEnabled`.
+    pub jwt_control_enabled: bool,
+    /// `server.jwtServerSecretKey`.
+    pub jwt_secret_key: Option<Secret>,
 }
 
 /// The edge's cache and the directory's.
@@ -225,6 +242,7 @@ impl NodeConfig {
                 max_inactivity_ms: 0,
                 max_packet_bytes: 0,
             },
+            management: ManagementConfig::default(),
             cache: CacheConfig::default(),
             encoder: EncoderConfig::default(),
             log: LogConfig::default(),

@@ -34,7 +34,11 @@ pub(super) async fn answer(
         return if awaited { soon() } else { missing() };
     }
     let own = context.options.origin_adress.as_str();
-    let owner = context.peers.owner_of(&named.stream).await;
+    let mut owner = context.peers.owner_of(&named.stream, false).await;
+    if awaited && owner.as_deref().is_none_or(|owner| owner == own) {
+        // This node has given the stream up, and does not know yet to whom.
+        owner = context.peers.owner_of(&named.stream, true).await;
+    }
     if let Some(owner) = owner.filter(|owner| **owner != *own) {
         let answer = context.peers.fetch(&owner, path).await;
         if answer.status() != StatusCode::NOT_FOUND {

@@ -129,7 +129,7 @@ async fn owner_adress(context: &Context, key: &StreamKey, away: bool) -> Option<
             .and_then(|record| record.origin_adress);
     }
     if adress.is_none() {
-        let known = timeout(limit(context), context.peers.owner_of(key)).await;
+        let known = timeout(limit(context), context.peers.owner_of(key, false)).await;
         adress = known.ok().flatten().map(|known| known.to_string());
     }
     adress.filter(|adress| *adress != context.options.origin_adress)

@@ -273,7 +273,12 @@ impl StreamState {
                 self.no_keyframe(now_ms, actions);
             }
             Phase::Grace { until_ms } if now_ms >= until_ms => self.end(now_ms, actions),
-            Phase::Ended { until_ms } if now_ms >= until_ms && self.has_segments => {
+            Phase::Ended { until_ms }
+                if now_ms >= until_ms
+                    && self.has_segments
+                    && (self.release_at_ms.is_some() || self.store_busy) =>
+            {
+                // Only what is owed to the store keeps the task.
                 self.has_segments = false;
                 actions.push(Action::DropMedia);
             }

@@ -280,3 +280,6 @@ fn is_deleted(record: &Fields) -> bool {
     record.get("toBeDeleted") == Some(&Value::Bool(true))
         || record.get("appStatus").and_then(Value::as_str) == Some("deleted")
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,7 @@ pub mod mongo;
 pub mod names;
 pub mod node;
 pub mod ownership;
+mod recent;
 pub mod record;
 pub mod records;
 pub mod source;
@@ -38,6 +39,7 @@ pub use node::{
     BeatsTo, FiguresSource, Heartbeat, HeartbeatOptions, NodeDirectory, NodeFigures, NodeId,
     NodesSeen,
 };
+pub use records::cached::{Cached, CachedRecords};
 pub use records::{Fields, Kind, Place, Query, RecordChange, Records};
 pub use source::{StoreSource, StreamSource};
 pub use store::{Claim, EpochEnd, Store, StoreError, StreamChange};

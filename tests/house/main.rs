@@ -18,6 +18,7 @@ mod browser;
 mod faults;
 mod ingest;
 mod load;
+mod load_soak;
 mod settings;
 mod shared_store;
 mod spine;

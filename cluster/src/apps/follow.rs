@@ -1,13 +1,13 @@
 //! Following the store's records of applications, and applying what they say.
 
 use super::{APPS_MAX, AppEvent, AppState, CHECK_PERIOD, Inner, POLL_PERIOD, is_deleted, place_of};
+use crate::follow::{Follower, News};
 use crate::names::AppName;
-use crate::records::{Fields, Kind, LIST_MAX, Query, RecordChange};
+use crate::records::{Fields, Kind, LIST_MAX, Query};
 use crate::store::StoreError;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
-use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use weir_conf::app::AppSettings;
@@ -21,49 +21,39 @@ pub(super) struct Health {
 }
 
 /// Follows until `shutdown`.
-pub(super) async fn run(
-    apps: Arc<Inner>,
-    mut changes: Option<Receiver<RecordChange>>,
-    shutdown: CancellationToken,
-) {
-    let period = match changes {
-        Some(_) => CHECK_PERIOD,
-        None => POLL_PERIOD,
-    };
-    let mut ticks = interval_at(Instant::now() + period, period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+pub(super) async fn run(apps: Arc<Inner>, shutdown: CancellationToken) {
+    let (told, health) = (Arc::clone(&apps), Arc::clone(&apps));
+    let mut follower = Follower::new(
+        move || told.records.record_changes(),
+        move || health.records.record_changes_health(),
+        POLL_PERIOD,
+    );
+    let mut check = interval_at(Instant::now() + CHECK_PERIOD, CHECK_PERIOD);
+    check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let change = tokio::select! {
+        let news = tokio::select! {
             () = shutdown.cancelled() => return,
-            _ = ticks.tick() => None,
-            change = next(&mut changes) => Some(change),
+            _ = check.tick() => None,
+            news = follower.next() => Some(news),
         };
-        match change {
-            None | Some(Err(RecvError::Lagged(_))) => apps.reload().await,
-            Some(Err(RecvError::Closed)) => {
-                changes = None;
-                ticks = interval_at(Instant::now(), POLL_PERIOD);
-            }
-            Some(Ok(change)) => {
-                if change.place.kind != Kind::AppSettings {
-                    continue;
-                }
+        match news {
+            None | Some(News::Reload { .. }) => apps.reload().await,
+            Some(News::Changed(change)) if change.place.kind == Kind::AppSettings => {
                 let name = change.place.key.first().map(|name| AppName::parse(name));
-                if let Some(Ok(name)) = name
-                    && apps.refresh(&name).await.is_err()
-                {
-                    // The next look mends it, and says what is wrong.
-                    ticks.reset_after(POLL_PERIOD);
+                let applied = match name {
+                    Some(Ok(name)) => apps.refresh(&name).await.is_ok(),
+                    Some(Err(_)) => true,
+                    // One of them went, and the store cannot say which.
+                    None => false,
+                };
+                if !applied {
+                    apps.reload().await;
+                    // When the store is away the next look is soon.
+                    check.reset_after(POLL_PERIOD);
                 }
             }
+            Some(News::Changed(_)) => {}
         }
-    }
-}
-
-async fn next(changes: &mut Option<Receiver<RecordChange>>) -> Result<RecordChange, RecvError> {
-    match changes {
-        Some(changes) => changes.recv().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -146,15 +146,13 @@ impl Apps {
             turn: Mutex::default(),
             events: broadcast::channel(EVENTS_MAX).0,
         }));
-        // From before the first look, so that no change is missed between the two.
-        let changes = apps.0.records.record_changes();
         if tokio::time::timeout(OPEN_TIMEOUT, apps.0.reload())
             .await
             .is_err()
         {
             tracing::warn!("the store does not answer; applications are as the node's files say");
         }
-        tokio::spawn(follow::run(Arc::clone(&apps.0), changes, shutdown));
+        tokio::spawn(follow::run(Arc::clone(&apps.0), shutdown));
         apps
     }
 
@@ -232,10 +230,14 @@ impl Apps {
     /// # Errors
     /// [`AppsError`].
     pub async fn set(&self, name: &AppName, settings: AppSettings) -> Result<(), AppsError> {
-        if self.get(name).is_none() {
+        let Some(before) = self.get(name) else {
             return Err(AppsError::Unknown(name.clone()));
-        }
+        };
         let mut fields = self.0.record_of(settings);
+        // What is set no more.
+        for (name, _) in before.settings.set_to_json() {
+            fields.entry(name).or_insert(Value::Null);
+        }
         // Deleted elsewhere a moment ago, it stays so.
         fields.remove("toBeDeleted");
         fields.remove("appStatus");
@@ -261,7 +263,7 @@ impl Inner {
 
     /// The record of an application that is there, set now.
     fn record_of(&self, settings: AppSettings) -> Fields {
-        let mut fields = settings.to_json();
+        let mut fields = settings.set_to_json();
         fields.insert("updateTime".to_owned(), Value::from(self.clock.now_ms()));
         fields.insert("toBeDeleted".to_owned(), Value::Bool(false));
         fields.insert("appStatus".to_owned(), Value::from("installed"));

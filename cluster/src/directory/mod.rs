@@ -38,19 +38,18 @@ mod entry;
 mod listen;
 mod metrics;
 mod options;
-mod recent;
 
 pub use entry::Located;
 pub use options::{DirectoryError, Options};
 
 use crate::clock::WallClock;
 use crate::names::StreamKey;
+use crate::recent::Recent;
 use crate::source::StreamSource;
 use entry::{Age, Answer, Entry};
 use metrics::{Lookup, Metrics};
 use moka::future::Cache;
 use prometheus::Registry;
-use recent::Recent;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -22,6 +22,7 @@
 //! **Failures** are [`StoreError`]s. Records with fields of the wrong type are still listed; reading
 //! them into a type takes the default for what cannot be read ([`kinds::read`]).
 
+pub mod cached;
 pub(crate) mod check;
 pub mod kinds;
 pub(crate) mod select;

@@ -41,6 +41,8 @@ pub struct NodeConfig {
     pub http: HttpConfig,
     /// `rtmp.*` and the listener that speaks it.
     pub rtmp: RtmpConfig,
+    /// The management REST and whom its filters believe.
+    pub management: ManagementConfig,
     /// `cache.*` and `metadata.cache.enabled`.
     pub cache: CacheConfig,
     /// `encoder.*`.
@@ -120,6 +122,21 @@ pub struct RtmpConfig {
     pub max_packet_bytes: u64,
 }
 
+/// The management REST and whom its filters believe.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ManagementConfig {
+    /// `server.name`.
+    pub server_name: String,
+    /// `server.allowed_dashboard_CIDR`: addresses and networks with commas between them.
+    pub allowed_dashboard_cidr: String,
+    /// `trusted.proxies`, likewise.
+    pub trusted_proxies: String,
+    /// `server.jwtServerControlEnabled`.
+    pub jwt_control_enabled: bool,
+    /// `server.jwtServerSecretKey`.
+    pub jwt_secret_key: Option<Secret>,
+}
+
 /// The edge's cache and the directory's.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CacheConfig {
@@ -176,11 +193,20 @@ impl NodeConfig {
     /// All settings of application `name`: its own, the node's where it says nothing, else the
     /// defaults.
     pub fn app_settings(&self, name: &str) -> AppSettings {
+        self.own_app_settings(name).over(&self.node_app_settings())
+    }
+
+    /// What the node's files say of application `name` itself.
+    pub fn own_app_settings(&self, name: &str) -> AppSettings {
+        self.app_overrides.get(name).cloned().unwrap_or_default()
+    }
+
+    /// What the node says where an application says nothing: `hls.time`, `hls.list.size`.
+    pub fn node_app_settings(&self) -> AppSettings {
         let mut nodes = AppSettings::default();
         nodes.put_hls_time_ms(self.hls_time_ms);
         nodes.put_hls_list_size(self.hls_list_size);
-        let own = self.app_overrides.get(name).cloned().unwrap_or_default();
-        own.over(&nodes)
+        nodes
     }
 
     /// Every field empty: what the table's defaults are put into.
@@ -225,6 +251,7 @@ impl NodeConfig {
                 max_inactivity_ms: 0,
                 max_packet_bytes: 0,
             },
+            management: ManagementConfig::default(),
             cache: CacheConfig::default(),
             encoder: EncoderConfig::default(),
             log: LogConfig::default(),

@@ -4,6 +4,7 @@
 //! same, the kind with unit and range, the default, and the behaviour.
 
 mod listeners;
+mod management;
 mod media;
 mod node;
 mod store;
@@ -52,6 +53,7 @@ pub static KEYS: &[Section] = &[
     node::CLUSTER,
     store::STORE,
     listeners::LISTENERS,
+    management::MANAGEMENT,
     media::PUBLISH,
     media::HLS,
     media::CACHE,

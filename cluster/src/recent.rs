@@ -1,16 +1,15 @@
-//! Which streams were told of lately: whether an answer that was under way meanwhile may be older.
+//! What was told of lately: whether an answer that was under way meanwhile may be older.
 //!
-//! Keeps hashes, so that two streams may be taken for one; the worst of that is one query more.
+//! Keeps hashes of names, so that two may be taken for one; the worst of that is one query more.
 
-use crate::names::StreamKey;
 use std::collections::VecDeque;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 
 /// Changes remembered. An answer that was under way during more of them counts as doubtful.
-pub(super) const RECENT_MAX: usize = 4_096;
+pub(crate) const RECENT_MAX: usize = 4_096;
 
 #[derive(Debug, Default)]
-pub(super) struct Recent {
+pub(crate) struct Recent {
     hasher: RandomState,
     /// Changes told so far.
     told: u64,
@@ -19,12 +18,12 @@ pub(super) struct Recent {
 
 impl Recent {
     /// A place in the order of changes: now.
-    pub(super) const fn now(&self) -> u64 {
+    pub(crate) const fn now(&self) -> u64 {
         self.told
     }
 
     /// A change of `key` is about to be taken in.
-    pub(super) fn push(&mut self, key: &StreamKey) {
+    pub(crate) fn push(&mut self, key: &impl Hash) {
         if self.keys.len() == RECENT_MAX {
             self.keys.pop_front();
         }
@@ -33,7 +32,7 @@ impl Recent {
     }
 
     /// Whether `key` may have changed since the place `since`.
-    pub(super) fn may_have_changed(&self, key: &StreamKey, since: u64) -> bool {
+    pub(crate) fn may_have_changed(&self, key: &impl Hash, since: u64) -> bool {
         let missed = self.told.saturating_sub(since);
         let Ok(missed) = usize::try_from(missed) else {
             return true;
@@ -55,8 +54,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_stream_that_changed_meanwhile_is_doubted_until_too_much_went_by() {
-        let key = |id: &str| StreamKey::parse("LiveApp", id).unwrap();
+    fn only_what_changed_meanwhile_is_doubted_until_too_much_went_by() {
+        let key = str::to_owned;
         let mut recent = Recent::default();
         recent.push(&key("before"));
         let since = recent.now();

@@ -19,7 +19,7 @@ use weir_cluster::key::HEADER;
 use weir_cluster::{
     AppName, Broadcast, BroadcastStatus, Claim, ClusterKey, EpochEnd, Fields, Kind, Lease, Leases,
     ManualClock, NodeRecord, NodeRole, Ownership, Place, PublishType, Query, Records, Store,
-    StoreError, StreamKey,
+    StoreError, StreamKey, WallClock as _,
 };
 
 /// The time at which every test begins, ms since the Unix epoch.

@@ -11,8 +11,9 @@ use http_body_util::{BodyExt as _, Full};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use tower::ServiceExt as _;
-use weir_api::{ApiMetrics, ApiState, Asset, Assets, Management, NodeInfo, Peer, PublicRtmp};
-use weir_cluster::Store;
+use weir_api::{
+    ApiMetrics, ApiState, Asset, Assets, Management, NodeInfo, Peer, PublicRtmp, Rooms,
+};
 
 /// Makes routers for the roles of one process; they share counters.
 pub(crate) struct Routers {
@@ -35,11 +36,10 @@ impl Routers {
         };
         let state = ApiState {
             store: Arc::clone(&house.store),
-            records: Arc::<dyn Store>::clone(&house.store),
+            rooms: Rooms::none(),
             clock: Arc::clone(&house.clock),
             registry: house.registry.clone(),
             metrics: ApiMetrics::register(&house.registry)?,
-            apps: house.settings.apps.clone(),
             node,
             management: Management {
                 apps: Arc::new(house.apps.clone()),

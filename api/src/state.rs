@@ -1,6 +1,6 @@
 //! What the router is made from, and what its handlers share.
 
-use crate::catalogue::Catalogue;
+use crate::apps_rest::Rooms;
 use crate::error::ApiError;
 use crate::filter::NodeAddresses;
 use crate::management::{Machine, Management, OnAir, People};
@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_cluster::{AppName, NodeRole, Records, Store, StoreError, WallClock};
+use weir_cluster::{AppName, NodeRole, Store, StoreError, WallClock};
 
 /// How long one store call may take before the request is answered without it.
 pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -20,16 +20,14 @@ pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct ApiState {
     /// The cluster's memory.
     pub store: Arc<dyn Store>,
-    /// The same store's records.
-    pub records: Arc<dyn Records>,
+    /// What other rooms do for REST.
+    pub rooms: Rooms,
     /// The time of day, for computed states.
     pub clock: Arc<dyn WallClock>,
     /// What `/metrics` gathers.
     pub registry: prometheus::Registry,
     /// Counters of this room; made once a registry.
     pub metrics: ApiMetrics,
-    /// The applications that exist, in the order they are shown.
-    pub apps: Vec<AppName>,
     /// The node that answers.
     pub node: NodeInfo,
     /// The management REST and the filters.
@@ -108,7 +106,6 @@ impl PublicRtmp {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) given: ApiState,
-    pub(crate) catalogue: Catalogue,
     pub(crate) documents: Documents,
     pub(crate) people: People,
     pub(crate) nodes: NodeAddresses,
@@ -118,25 +115,23 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(given: ApiState, documents: Documents) -> Self {
-        let catalogue = Catalogue::new(Arc::clone(&given.store), &given.apps);
         let cluster = Arc::clone(&given.management.cluster);
         Self {
-            people: People::new(Arc::clone(&given.records), cluster),
+            people: People::new(Arc::<dyn Store>::clone(&given.store), cluster),
             nodes: NodeAddresses::new(Arc::clone(&given.store)),
             machine: Machine::new(),
             on_air: OnAir::new(),
             given,
-            catalogue,
             documents,
         }
     }
 
     /// The application called `name`, if this node has it.
-    pub(crate) fn app(&self, name: &str) -> Result<&AppName, ApiError> {
-        let found = self.given.apps.iter().find(|app| app.as_str() == name);
-        found.ok_or_else(|| ApiError::NoSuchApp {
-            apps: self.given.apps.clone(),
-        })
+    pub(crate) fn app(&self, name: &str) -> Result<AppName, ApiError> {
+        let apps = &self.given.management.apps;
+        let parsed = AppName::parse(name).ok();
+        let found = parsed.filter(|_| apps.security(name).is_some());
+        found.ok_or_else(|| ApiError::NoSuchApp { apps: apps.names() })
     }
 
     pub(crate) fn now_ms(&self) -> i64 {
@@ -150,6 +145,10 @@ pub(crate) async fn bounded<T>(
 ) -> Result<T, ApiError> {
     match tokio::time::timeout(STORE_TIMEOUT, call).await {
         Ok(Ok(value)) => Ok(value),
+        Ok(Err(error @ StoreError::Invalid { .. })) => Err(ApiError::Invalid(error.to_string())),
+        Ok(Err(error @ (StoreError::Limit { .. } | StoreError::DiskFull { .. }))) => {
+            Err(ApiError::Full(error.to_string()))
+        }
         Ok(Err(error)) => Err(ApiError::Store(error.to_string())),
         Err(_) => Err(ApiError::Store(format!(
             "no answer within {} s",

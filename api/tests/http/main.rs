@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod apps;
 mod broadcasts;
+mod filters;
+mod management;
 mod nodes;
 mod openapi;
 mod pages;
 mod rest;
 mod support;
+mod users;

@@ -6,14 +6,20 @@ use axum::body::{Body, Bytes};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
-use weir_api::{ApiMetrics, ApiState, Asset, Assets, NodeInfo, PublicRtmp};
+use weir_api::{
+    ApiMetrics, ApiState, AppSecurity, AppsAdmin, AppsError, Asset, Assets, Management,
+    ManagementOptions, NodeInfo, Peer, PublicRtmp, Rooms,
+};
+use weir_cluster::apps::Apps;
 use weir_cluster::embedded::EmbeddedStore;
 use weir_cluster::{
-    AppName, Broadcast, BroadcastStatus, Claim, EpochEnd, Fields, Kind, Lease, Leases, ManualClock,
-    NodeRecord, NodeRole, Ownership, Place, PublishType, Query, Records, Store, StoreError,
-    StreamKey,
+    AppName, Broadcast, BroadcastStatus, Claim, ClusterKey, EpochEnd, Fields, Kind, Lease, Leases,
+    ManualClock, NodeRecord, NodeRole, Ownership, Place, PublishType, Query, Records, Store,
+    StoreError, StreamKey,
 };
+use weir_conf::app::AppSettings;
 
 /// The time at which every test begins, ms since the Unix epoch.
 pub(crate) const START_MS: i64 = 1_800_000_000_000;
@@ -32,31 +38,72 @@ impl Api {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(START_MS));
         let path = folder.path().join("store.redb");
-        let store = EmbeddedStore::open(&path, clock.clone()).unwrap();
-        Self::build(Arc::new(store), clock, Some(folder))
+        let store = Arc::new(EmbeddedStore::open(&path, clock.clone()).unwrap());
+        let mut api = Self::wired(store, clock, "node-1", Rooms::none());
+        api._folder = Some(folder);
+        api
+    }
+
+    /// On a fresh embedded store, with the cluster's own applications and these settings.
+    pub(crate) async fn managed(options: ManagementOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(START_MS));
+        let path = folder.path().join("store.redb");
+        let store = Arc::new(EmbeddedStore::open(&path, clock.clone()).unwrap());
+        let seeds =
+            ["LiveApp", "live"].map(|a| (AppName::parse(a).unwrap(), AppSettings::default()));
+        let stop = CancellationToken::new();
+        let apps = Apps::open_at(store.clone(), seeds.into(), clock.clone(), stop).await;
+        let mut api = Self::build(
+            store,
+            clock,
+            "node-1",
+            Rooms::none(),
+            Arc::new(apps),
+            options,
+        );
+        api._folder = Some(folder);
+        api
     }
 
     /// On any store.
     pub(crate) fn on(store: Arc<dyn Store>) -> Self {
-        Self::build(store, Arc::new(ManualClock::at(START_MS)), None)
+        Self::wired(
+            store,
+            Arc::new(ManualClock::at(START_MS)),
+            "node-1",
+            Rooms::none(),
+        )
+    }
+
+    /// A node called `id` on any store, with these rooms.
+    pub(crate) fn wired(
+        store: Arc<dyn Store>,
+        clock: Arc<ManualClock>,
+        id: &str,
+        rooms: Rooms,
+    ) -> Self {
+        let options = ManagementOptions::default();
+        Self::build(store, clock, id, rooms, Arc::new(TwoApps), options)
     }
 
     fn build(
         store: Arc<dyn Store>,
         clock: Arc<ManualClock>,
-        folder: Option<tempfile::TempDir>,
+        id: &str,
+        rooms: Rooms,
+        apps: Arc<dyn AppsAdmin>,
+        options: ManagementOptions,
     ) -> Self {
         let registry = prometheus::Registry::new();
         let state = ApiState {
             store: Arc::clone(&store),
+            rooms,
             clock: clock.clone(),
             metrics: ApiMetrics::register(&registry).unwrap(),
             registry,
-            apps: ["LiveApp", "live"]
-                .map(|a| AppName::parse(a).unwrap())
-                .into(),
             node: NodeInfo {
-                id: "node-1".to_owned(),
+                id: id.to_owned(),
                 ip: "10.0.0.7".to_owned(),
                 role: NodeRole::Edge,
                 version: "0.1.0".to_owned(),
@@ -66,13 +113,19 @@ impl Api {
                     port: 1935,
                 },
             },
+            management: Management {
+                apps,
+                cluster: Arc::new(cluster_key()),
+                log: None,
+                options,
+            },
             assets: Arc::new(Pages),
         };
         Self {
             router: weir_api::router(state),
             clock,
             store,
-            _folder: folder,
+            _folder: None,
         }
     }
 
@@ -83,11 +136,57 @@ impl Api {
 
     /// Asks with a method and headers.
     pub(crate) async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.ask_with(method, path, headers, Body::empty()).await
+    }
+
+    /// Sends JSON.
+    pub(crate) async fn send(&self, method: Method, path: &str, json: serde_json::Value) -> Answer {
+        let headers = [("content-type", "application/json")];
+        self.ask_with(method, path, &headers, Body::from(json.to_string()))
+            .await
+    }
+
+    /// A record as the store has it.
+    pub(crate) async fn stored(&self, kind: Kind, key: &str) -> Option<Fields> {
+        let app = AppName::parse("LiveApp").unwrap();
+        self.store
+            .get(&Place::in_app(kind, &app, [key]))
+            .await
+            .unwrap()
+    }
+
+    /// Asks with a method, headers and a body, from this machine; the management REST as a node of the cluster.
+    pub(crate) async fn ask_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Answer {
+        let token = cluster_key().mint(START_MS);
+        let mut headers = headers.to_vec();
+        if path.starts_with("/rest/") {
+            headers.push(("clusterauthorization", &token));
+        }
+        self.ask_from("127.0.0.1", method, path, &headers, body)
+            .await
+    }
+
+    /// Asks from an address, with no more than these headers.
+    pub(crate) async fn ask_from(
+        &self,
+        peer: &str,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
+        request = request.extension(Peer(peer.parse().unwrap()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::empty()).unwrap();
+        let request = request.body(body).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
@@ -127,6 +226,41 @@ impl Api {
     }
 }
 
+/// The key of every test's cluster.
+pub(crate) fn cluster_key() -> ClusterKey {
+    ClusterKey::fixed("the key of the tests' cluster")
+}
+
+/// Two applications with default settings, and no others.
+#[derive(Debug)]
+struct TwoApps;
+
+#[async_trait]
+impl AppsAdmin for TwoApps {
+    fn names(&self) -> Vec<AppName> {
+        ["LiveApp", "live"]
+            .map(|a| AppName::parse(a).unwrap())
+            .into()
+    }
+    fn security(&self, app: &str) -> Option<AppSecurity> {
+        ["LiveApp", "live"]
+            .contains(&app)
+            .then(AppSecurity::default)
+    }
+    fn settings(&self, _: &AppName) -> Option<Fields> {
+        None
+    }
+    async fn create(&self, _: &AppName) -> Result<(), AppsError> {
+        Err(AppsError::Exists)
+    }
+    async fn delete(&self, _: &AppName) -> Result<(), AppsError> {
+        Err(AppsError::NoSuchApp)
+    }
+    async fn change(&self, _: &AppName, _: Fields) -> Result<(), AppsError> {
+        Err(AppsError::NoSuchApp)
+    }
+}
+
 /// An answer, read to its end.
 pub(crate) struct Answer(Response<Bytes>);
 
@@ -149,11 +283,19 @@ impl Answer {
         serde_json::from_slice(self.0.body()).unwrap()
     }
 
+    /// A `Result` that tells of success.
+    pub(crate) fn success(&self) -> serde_json::Value {
+        assert_eq!(self.status(), StatusCode::OK, "{}", self.text());
+        let json = self.json();
+        assert_eq!(json["success"], true, "{json}");
+        json
+    }
+
     /// The message of a `Result` that tells of a failure.
     pub(crate) fn failure(&self) -> String {
         let json = self.json();
         assert_eq!(json["success"], false, "{json}");
-        assert!(json["dataId"].is_null() && json["errorId"] == 0, "{json}");
+        assert_eq!(json["errorId"], 0, "{json}");
         json["message"].as_str().unwrap().to_owned()
     }
 }

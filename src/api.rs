@@ -14,7 +14,6 @@ use tower::ServiceExt as _;
 use weir_api::{
     ApiMetrics, ApiState, Asset, Assets, Management, NodeInfo, Peer, PublicRtmp, Rooms,
 };
-use weir_cluster::Store;
 
 /// Makes routers for the roles of one process; they share counters.
 pub(crate) struct Routers {
@@ -38,11 +37,9 @@ impl Routers {
         let state = ApiState {
             store: Arc::clone(&house.store),
             rooms: Rooms::none(),
-            records: Arc::<dyn Store>::clone(&house.store),
             clock: Arc::clone(&house.clock),
             registry: house.registry.clone(),
             metrics: ApiMetrics::register(&house.registry)?,
-            apps: house.settings.apps.clone(),
             node,
             management: Management {
                 apps: Arc::new(house.apps.clone()),

@@ -187,14 +187,16 @@ impl Apps {
             return Err(AppsError::Limit);
         }
         let settings = self.0.seeds.get(name).cloned().unwrap_or_default();
-        let fields = self.0.record_of(settings);
+        let mut fields = self.0.record_of(settings);
         let place = place_of(name);
         if !self.0.records.insert(&place, fields.clone()).await? {
-            let there = self.0.records.get(&place).await?;
-            if there.is_some_and(|there| !is_deleted(&there)) {
+            let there = self.0.records.get(&place).await?.unwrap_or_default();
+            if !is_deleted(&there) {
                 self.0.refresh(name).await?;
                 return Err(AppsError::Exists(name.clone()));
             }
+            // It begins anew, not with what it was when it was deleted.
+            unset(&mut fields, &AppSettings::from_record(&there).0);
             self.0.records.patch(&place, fields).await?;
         }
         self.0.refresh(name).await?;
@@ -234,10 +236,7 @@ impl Apps {
             return Err(AppsError::Unknown(name.clone()));
         };
         let mut fields = self.0.record_of(settings);
-        // What is set no more.
-        for (name, _) in before.settings.set_to_json() {
-            fields.entry(name).or_insert(Value::Null);
-        }
+        unset(&mut fields, &before.settings);
         // Deleted elsewhere a moment ago, it stays so.
         fields.remove("toBeDeleted");
         fields.remove("appStatus");
@@ -268,6 +267,16 @@ impl Inner {
         fields.insert("toBeDeleted".to_owned(), Value::Bool(false));
         fields.insert("appStatus".to_owned(), Value::from("installed"));
         fields
+    }
+}
+
+/// Says of what was set `before` and is not set in `fields` that it is set no more. What is not
+/// known here is somebody else's, and stays.
+fn unset(fields: &mut Fields, before: &AppSettings) {
+    for (name, _) in before.set_to_json() {
+        if weir_conf::app::find(&name).is_some() {
+            fields.entry(name).or_insert(Value::Null);
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use std::sync::Arc;
 use tower::ServiceExt as _;
-use weir_api::{ApiMetrics, ApiState, Asset, Assets, NodeInfo, PublicRtmp};
+use weir_api::{ApiMetrics, ApiState, Asset, Assets, NodeInfo, PublicRtmp, Rooms};
 
 /// Makes routers for the roles of one process; they share counters.
 pub(crate) struct Routers {
@@ -32,6 +32,7 @@ impl Routers {
         };
         let state = ApiState {
             store: Arc::clone(&house.store),
+            rooms: Rooms::none(),
             clock: Arc::clone(&house.clock),
             registry: house.registry.clone(),
             metrics: ApiMetrics::register(&house.registry)?,

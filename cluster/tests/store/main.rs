@@ -14,5 +14,7 @@ mod contract;
 mod crash;
 mod disk;
 mod embedded;
+mod embedded_records;
 mod mongo;
+mod mongo_records;
 mod watch;

@@ -130,6 +130,7 @@ async fn open_store(
             .options
             .as_ref()
             .map(|options| options.expose().to_owned()),
+        poll_only: false,
     };
     Ok(Arc::new(MongoStore::connect(options, clock).await?))
 }

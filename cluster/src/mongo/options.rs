@@ -29,6 +29,10 @@ pub struct MongoOptions {
     pub password: Option<String>,
     /// More of a URI's options, `name=value&…`, for example `replicaSet=rs0`.
     pub options: Option<String>,
+    /// Ask for changes once a second even where the server would tell them. A node that watches
+    /// costs the server some time for every write of the whole cluster, one that asks for every
+    /// stream it serves: `docs/capacity.md` says from where on asking is cheaper.
+    pub poll_only: bool,
 }
 
 /// Why the options cannot be used. Says nothing of what stands in them: it may be a password.

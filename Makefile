@@ -46,7 +46,7 @@ soak: deps-test
 		$(CARGO) test --release --locked -p weir --test house -- --ignored --nocapture --test-threads=1
 	cd web && npm ci --silent && npm run test:browser
 
-## Side by side with nginx on this machine; prints ratios.
+## Side by side with nginx on this machine, and what a discovery hit costs; prints figures.
 bench:
 	scripts/deps.sh bench
 	$(CARGO) build --release --locked -p weir

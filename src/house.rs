@@ -206,6 +206,7 @@ fn mongo_options(settings: &Settings) -> Option<MongoOptions> {
             .options
             .as_ref()
             .map(|options| options.expose().to_owned()),
+        poll_only: false,
         pool_max: None,
     })
 }

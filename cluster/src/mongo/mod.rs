@@ -112,7 +112,7 @@ impl MongoStore {
         let named = options.clone();
         let database_of = move |app: &AppName| named.database_of(app.as_str());
         Ok(Self {
-            watch: Watch::new(client.clone(), database_of),
+            watch: Watch::new(client.clone(), options.poll_only, database_of),
             client,
             options,
             time,

@@ -31,6 +31,10 @@ pub struct MongoOptions {
     pub options: Option<String>,
     /// Connections to one server at most, when the URI does not say; `None` = 32.
     pub pool_max: Option<u32>,
+    /// Ask for changes once a second even where the server would tell them. A node that watches
+    /// costs the server some time for every write of the whole cluster, one that asks for every
+    /// stream it serves: `docs/capacity.md` says from where on asking is cheaper.
+    pub poll_only: bool,
 }
 
 /// Why the options cannot be used. Says nothing of what stands in them: it may be a password.

@@ -12,11 +12,17 @@ use crate::settings::{count, tcp};
 use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use weir_cluster::{NodeDirectory, NodesSeen};
 use weir_edge::Edge;
 use weir_origin::ingest::rtmp::RtmpServer;
 use weir_origin::{HttpLimits, Links, Origin};
+
+/// How often a balancer asks the store which nodes there are.
+const SEE_NODES_PERIOD: Duration = Duration::from_secs(1);
 
 /// What runs, and how to end it.
 pub(crate) struct Started {
@@ -94,7 +100,7 @@ async fn start_origin(
     let rtmp = doors::tcp(asked_rtmp, "origin", rtmp_key(layout.roles.lb)).await?;
     let rtmp_address = rtmp.local_addr()?;
 
-    let origin_adress = layout.origin_address(&bound).to_string();
+    let origin_adress = layout.node_address(&bound).to_string();
     let options = settings.origin_options(house.node_id.as_str(), &origin_adress);
     let links = Links {
         store: Arc::clone(&house.store),
@@ -197,7 +203,9 @@ async fn start_lb(
     let config = settings.balancer(edge, rtmp)?;
     let options = weir_lb::LbOptions {
         connections_max: count(settings.config.http.max_connections),
-        ..weir_lb::LbOptions::default()
+        nodes: config
+            .first_weir_nodes()
+            .map(|_| see_nodes(house, started.lb_stop.clone())),
     };
     let lb = weir_lb::Lb::new(config, options, &house.registry)?;
     let _entered = runtimes.lb.enter();
@@ -219,6 +227,12 @@ async fn start_lb(
     let task = runtimes.lb.spawn(bound.run(stop, drain));
     started.front.push(("lb", task));
     Ok(())
+}
+
+/// The cluster's nodes, for a balancer that takes its servers from them.
+fn see_nodes(house: &House, stop: CancellationToken) -> watch::Receiver<Arc<NodesSeen>> {
+    let (store, clock) = (Arc::clone(&house.store), Arc::clone(&house.clock));
+    NodeDirectory::spawn(store, clock, SEE_NODES_PERIOD, stop).watch()
 }
 
 fn rtmp_key(behind_lb: bool) -> &'static str {

@@ -9,8 +9,12 @@
     reason = "this is a test"
 )]
 
+mod clocks;
 mod contract;
 mod crash;
 mod disk;
 mod embedded;
+mod faults;
 mod mongo;
+mod secured;
+mod servers;

@@ -8,6 +8,7 @@
 //! ENDLIST, ownership given back); viewers' requests under way are answered; the heartbeat ends.
 
 use crate::banner::{self, Line};
+use crate::network::Network;
 use crate::roles::{self, Started};
 use crate::settings::Settings;
 use crate::signals::Signals;
@@ -35,6 +36,8 @@ pub(crate) struct House {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn WallClock>,
     pub(crate) registry: Registry,
+    /// The rest of the cluster.
+    pub(crate) network: Network,
     /// Address of this node for other nodes and for links.
     pub(crate) ip: String,
 }
@@ -79,6 +82,9 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
     let beats_to = beats_to(&settings, &store);
     let query_times = store.times();
     let clock: Arc<dyn WallClock> = Arc::new(store_clock.clone());
+    let store: Arc<dyn Store> = store;
+    let stop = CancellationToken::new();
+    let network = Network::start(&settings, &store, &clock, &registry, &stop)?;
     let house = Arc::new(House {
         node_id,
         store,
@@ -90,11 +96,11 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
             .unwrap_or_else(|| "127.0.0.1".to_owned()),
         clock,
         registry,
+        network,
         settings,
     });
 
     let started = roles::start(&house, runtimes).await?;
-    let heartbeat_stop = CancellationToken::new();
     let heartbeat = Heartbeat::spawn(
         HeartbeatOptions {
             node_id: house.node_id.clone(),
@@ -106,15 +112,15 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
         },
         beats_to,
         store_clock,
-        heartbeat_stop.clone(),
+        stop.clone(),
     )?;
     announce(&house, &started.lines);
 
     let name = signals.wait().await;
     signals.end_at_the_next();
     tracing::info!(signal = name, "stopping");
-    stop(&house, started).await;
-    heartbeat_stop.cancel();
+    end(&house, started).await;
+    stop.cancel();
     let joined = tokio::task::spawn_blocking(move || heartbeat.join());
     let _ = timeout(house.settings.shutdown_timeout(), joined).await;
     tracing::info!("stopped");
@@ -179,7 +185,7 @@ fn announce(house: &House, lines: &[Line]) {
     );
 }
 
-async fn stop(house: &House, started: Started) {
+async fn end(house: &House, started: Started) {
     let deadline = Instant::now() + house.settings.shutdown_timeout();
     started.lb_stop.cancel();
     if let Some(origin) = &started.origin {

@@ -173,8 +173,16 @@ impl Settings {
         node_id: &str,
         origin_adress: &str,
     ) -> weir_origin::OriginOptions {
-        let apps: BTreeMap<_, _> = self
-            .apps
+        let mut options = weir_origin::OriginOptions::new(node_id, origin_adress);
+        options.publish_grace_ms = self.config.publish_grace_ms;
+        options.ended_linger_ms = self.config.hls_ended_linger_ms;
+        options.shutdown_timeout_ms = self.config.shutdown_timeout_ms;
+        options
+    }
+
+    /// How each application's streams are cut.
+    pub(crate) fn app_options(&self) -> BTreeMap<AppName, weir_origin::AppOptions> {
+        self.apps
             .iter()
             .map(|app| {
                 let own = self.config.app(app.as_str());
@@ -184,13 +192,7 @@ impl Settings {
                 };
                 (app.clone(), options)
             })
-            .collect();
-        let mut options = weir_origin::OriginOptions::new(node_id, origin_adress, []);
-        options.apps = apps;
-        options.publish_grace_ms = self.config.publish_grace_ms;
-        options.ended_linger_ms = self.config.hls_ended_linger_ms;
-        options.shutdown_timeout_ms = self.config.shutdown_timeout_ms;
-        options
+            .collect()
     }
 
     /// What RTMP sessions may take.

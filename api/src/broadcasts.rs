@@ -11,9 +11,6 @@ use serde::Deserialize;
 use std::sync::Arc;
 use weir_cluster::{AppName, Broadcast, BroadcastStatus, StreamId, StreamKey};
 
-/// The most records in one answer, as in Ant Media's data store.
-pub const LIST_SIZE_MAX: usize = 250;
-
 /// `sort_by`, `order_by`, `type_by`, `search` of a list.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -4,8 +4,8 @@
 //! so that a crowd of open stream lists costs the store one scan a second and application, not one a viewer.
 //! A scan stops at [`CATALOGUE_RECORDS_MAX`] records; a failure is remembered as long as a success.
 
-use crate::broadcasts::LIST_SIZE_MAX;
 use crate::error::ApiError;
+use crate::extract::LIST_SIZE_MAX;
 use crate::state::bounded;
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -28,6 +28,12 @@ pub(crate) enum ApiError {
     /// A known path, another method.
     #[error("{method} is not answered at {path} in this version")]
     Method { method: http::Method, path: String },
+    /// A body beyond what is read.
+    #[error("the body is longer than {max} bytes")]
+    TooLong { max: usize },
+    /// Ours, and nothing the client can mend.
+    #[error("{0}")]
+    Internal(String),
     /// Ours: the store does not answer. Worth a retry.
     #[error("the cluster's store does not answer: {0}")]
     Store(String),
@@ -43,6 +49,8 @@ impl ApiError {
             Self::NoSuchApp { .. } | Self::NotFound(_) | Self::NotBuilt { .. } => {
                 StatusCode::NOT_FOUND
             }
+            Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Store(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
         }

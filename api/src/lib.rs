@@ -17,6 +17,8 @@ mod broadcasts;
 mod catalogue;
 mod error;
 mod extract;
+mod filter;
+mod management;
 mod metrics;
 mod node;
 mod nodes;
@@ -26,8 +28,12 @@ mod router;
 mod state;
 mod wire;
 
-pub use broadcasts::LIST_SIZE_MAX;
 pub use catalogue::{CATALOGUE_AGE_MAX, CATALOGUE_RECORDS_MAX};
+pub use extract::LIST_SIZE_MAX;
+pub use filter::{CidrList, Peer};
+pub use management::{
+    AppSecurity, AppsAdmin, AppsError, ClusterAuth, LogTail, Management, ManagementOptions, Secret,
+};
 pub use metrics::{ApiMetrics, IN_FLIGHT_MAX};
 pub use router::router;
 pub use state::{ApiState, Asset, Assets, NodeInfo, PublicRtmp, STORE_TIMEOUT};

@@ -7,6 +7,8 @@ pub(crate) use broadcast::{BroadcastJson, status_name};
 pub(crate) use cluster_node::{ClusterNodeJson, NodeInfoJson};
 
 use crate::state::NodeInfo;
+use axum::Json;
+use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -29,6 +31,30 @@ impl ResultJson {
             data_id: None,
             error_id: 0,
         }
+    }
+
+    /// It was done, and there is nothing to say.
+    pub(crate) fn ok() -> Self {
+        Self {
+            success: true,
+            message: None,
+            data_id: None,
+            error_id: 0,
+        }
+    }
+
+    /// It was done.
+    pub(crate) fn done(message: &str) -> Self {
+        Self {
+            message: Some(message.to_owned()),
+            ..Self::ok()
+        }
+    }
+}
+
+impl IntoResponse for ResultJson {
+    fn into_response(self) -> Response {
+        Json(&self).into_response()
     }
 }
 

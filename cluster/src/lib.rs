@@ -6,9 +6,11 @@
 //!
 //! Times are ms since the Unix epoch unless a name says otherwise.
 
+pub mod apps;
 pub mod clock;
 pub mod directory;
 pub mod embedded;
+pub mod follow;
 pub mod key;
 pub mod lease;
 pub mod metered;
@@ -16,6 +18,7 @@ pub mod mongo;
 pub mod names;
 pub mod node;
 pub mod ownership;
+mod recent;
 pub mod record;
 pub mod records;
 pub mod source;
@@ -23,8 +26,10 @@ pub mod store;
 pub mod store_clock;
 pub mod types;
 
+pub use apps::{AppEvent, AppState, Apps, AppsError};
 pub use clock::{ManualClock, SystemClock, WallClock};
 pub use directory::{Directory, DirectoryError, Located};
+pub use follow::{ChangesHealth, Follower, News};
 pub use key::{ClusterKey, KeyError};
 pub use lease::{LEASE_MS, Lease, Leases, RENEW_PERIOD};
 pub use metered::MeteredStore;
@@ -34,6 +39,7 @@ pub use node::{
     BeatsTo, FiguresSource, Heartbeat, HeartbeatOptions, NodeDirectory, NodeFigures, NodeId,
     NodesSeen,
 };
+pub use records::cached::{Cached, CachedRecords};
 pub use records::{Fields, Kind, Place, Query, RecordChange, Records};
 pub use source::{StoreSource, StreamSource};
 pub use store::{Claim, EpochEnd, Store, StoreError, StreamChange};

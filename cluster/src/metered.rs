@@ -4,6 +4,7 @@
 //! whose doing the failure was: `refused` (the rules of ownership), `failed` (the store). The mean
 //! since the last heartbeat goes into the node's record, as Ant Media's does.
 
+use crate::follow::ChangesHealth;
 use crate::lease::{Lease, Leases};
 use crate::names::{AppName, StreamKey};
 use crate::store::{Claim, EpochEnd, Store, StoreError, StreamChange};
@@ -195,8 +196,20 @@ impl Store for MeteredStore {
         self.timed("delete_node", self.inner.delete_node(id)).await
     }
 
+    async fn whereabouts(
+        &self,
+        keys: &[StreamKey],
+    ) -> Result<Vec<(StreamKey, Option<Broadcast>)>, StoreError> {
+        self.timed("whereabouts", self.inner.whereabouts(keys))
+            .await
+    }
+
     fn changes(&self) -> Option<broadcast::Receiver<StreamChange>> {
         self.inner.changes()
+    }
+
+    fn changes_health(&self) -> ChangesHealth {
+        self.inner.changes_health()
     }
 }
 

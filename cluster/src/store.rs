@@ -15,6 +15,7 @@
 //! **Failures.** Each error says whether trying again may help ([`StoreError::is_retryable`]).
 //! Times are ms since the Unix epoch.
 
+use crate::follow::ChangesHealth;
 use crate::lease::{Lease, Leases};
 use crate::names::{AppName, StreamKey};
 use crate::records::Records;
@@ -94,6 +95,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The store did not answer in time.
+    pub(crate) fn too_long(operation: &'static str) -> Self {
+        Self::Unavailable {
+            operation,
+            reason: "it took too long".to_owned(),
+        }
+    }
+
     /// Whether the same call may succeed later without anybody mending a record: the store, or
     /// its disk, was the reason.
     #[must_use]
@@ -244,10 +253,39 @@ pub trait Store: Records {
     /// Forgets a node; a live one registers again with its next heartbeat.
     async fn delete_node(&self, id: &str) -> Result<bool, StoreError>;
 
-    /// Changes of streams from now on, as they happen, `None` when the store cannot tell (its
-    /// readers then ask again from time to time). Bounded: a receiver that lags is told how many
-    /// it missed and must take its whole copy for old.
+    /// Who serves these streams, in as few queries as the store can. Of a record only `stream_id`,
+    /// `status`, `update_time`, `origin_adress`, `owner` and `zombi` need be filled. `None` beside a
+    /// key: no such stream. A key that is missing in the answer has a record that cannot be read.
+    async fn whereabouts(
+        &self,
+        keys: &[StreamKey],
+    ) -> Result<Vec<(StreamKey, Option<Broadcast>)>, StoreError> {
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            match self.broadcast(key).await {
+                Ok(record) => found.push((key.clone(), record)),
+                Err(StoreError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Changes of streams from now on, as they happen, `None` when the store cannot tell, or not
+    /// now (its readers then ask again from time to time). Told is what a reader must know to find
+    /// a stream: that it came, went, changed its state, its owner or its place. Figures alone
+    /// (`update_time` among them) need not be told: a reader must not take an owner for lost
+    /// because it did not hear of it.
+    ///
+    /// Bounded: a receiver that lags is told how many it missed. When the store has lost its place
+    /// it closes the channel. In both cases the whole copy is old; in the second, call this again.
+    /// [`crate::follow::Follower`] does all that.
     fn changes(&self) -> Option<broadcast::Receiver<StreamChange>> {
         None
+    }
+
+    /// How well [`Store::changes`] are being told.
+    fn changes_health(&self) -> ChangesHealth {
+        ChangesHealth::default()
     }
 }

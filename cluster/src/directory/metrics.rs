@@ -3,9 +3,19 @@
 //! - `weir_cluster_directory_lookups_total{result}`, see [`Lookup`]
 //! - `weir_cluster_directory_query_seconds`
 //! - `weir_cluster_directory_changes_total{result}`: `applied`, `missed`
+//! - `weir_cluster_directory_resumes_total{result}`: how the source's changes were taken up again
+//!   after a cut: `resumed` (nothing lost), `lost` (everything known was asked anew)
+//! - `weir_cluster_directory_staleness_seconds`: age of the last word from the source, where it
+//!   tells changes or can be asked for many streams at once
+//! - `weir_cluster_directory_told`: 1 while the source tells changes, 0 while it is asked
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, Opts, Registry};
+use crate::follow::ChangesHealth;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Opts, Registry,
+};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Bounds of the query histogram, seconds.
 const QUERY_SECONDS: [f64; 11] = [
@@ -35,6 +45,11 @@ pub(super) struct Metrics {
     query_seconds: Histogram,
     applied: IntCounter,
     missed: IntCounter,
+    resumed: IntCounter,
+    lost: IntCounter,
+    staleness: Gauge,
+    told: IntGauge,
+    heard: Mutex<Instant>,
 }
 
 impl Metrics {
@@ -51,6 +66,16 @@ impl Metrics {
         let changes = Opts::new(name, "Changes of streams told by the directory's source");
         let changes = IntCounterVec::new(changes, &["result"])?;
         registry.register(Box::new(changes.clone()))?;
+        let name = "weir_cluster_directory_resumes_total";
+        let resumes = Opts::new(name, "Times the source's changes were taken up again");
+        let resumes = IntCounterVec::new(resumes, &["result"])?;
+        registry.register(Box::new(resumes.clone()))?;
+        let name = "weir_cluster_directory_staleness_seconds";
+        let staleness = Gauge::new(name, "Age of the last word from the directory's source")?;
+        registry.register(Box::new(staleness.clone()))?;
+        let name = "weir_cluster_directory_told";
+        let told = IntGauge::new(name, "Whether the directory's source tells changes now")?;
+        registry.register(Box::new(told.clone()))?;
         let all = [
             Lookup::Hit,
             Lookup::NegativeHit,
@@ -64,6 +89,11 @@ impl Metrics {
             query_seconds,
             applied: changes.with_label_values(&["applied"]),
             missed: changes.with_label_values(&["missed"]),
+            resumed: resumes.with_label_values(&["resumed"]),
+            lost: resumes.with_label_values(&["lost"]),
+            staleness,
+            told,
+            heard: Mutex::new(Instant::now()),
         })
     }
 
@@ -75,6 +105,23 @@ impl Metrics {
 
     pub(super) fn queried(&self, took: Duration) {
         self.query_seconds.observe(took.as_secs_f64());
+    }
+
+    /// The source answered.
+    pub(super) fn heard(&self) {
+        *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Shows how the source is doing. Called by one task.
+    pub(super) fn source(&self, health: ChangesHealth, told: bool) {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = if told { health.age } else { heard.elapsed() };
+        self.staleness.set(age.as_secs_f64());
+        self.told.set(i64::from(told));
+        self.resumed
+            .inc_by(health.resumed.saturating_sub(self.resumed.get()));
+        self.lost
+            .inc_by(health.lost.saturating_sub(self.lost.get()));
     }
 
     pub(super) fn took_in_change(&self) {

@@ -2,100 +2,63 @@
 //!
 //! **Known streams.** A stream that was asked for, or that the source told of, is answered from
 //! memory and waits for nobody. Where the source tells changes ([`StreamSource::changes`]) an
-//! answer is as new as the last change; elsewhere it is asked again behind the answer once it is
-//! older than [`Options::ttl`].
+//! answer is as new as the last change and costs nothing more. Where it does not, or not now, but
+//! can be asked for many streams at once ([`StreamSource::whereabouts`]), all that were looked up
+//! in the last [`Options::interest`] are asked for together each [`Options::ttl`]. Where it can do
+//! neither, each is asked again behind the answer once it is older than that.
 //!
 //! **Unknown streams.** All who ask wait for one query; "no such stream" is kept for
 //! [`Options::negative_ttl`], in a cache of its own, so that invented names push out no known
-//! stream.
+//! stream. It is forgotten at once when the stream is told of.
 //!
-//! **Source away.** Known streams are served as they were last seen and marked `stale`; their
-//! state is judged as of then, for that nobody can reach the store does not end a stream. Unknown
-//! ones fail at once for a second, then somebody tries again.
+//! **Epochs never go back.** What speaks of an older epoch than the one known is old news, in
+//! whatever order words arrive. An answer that was under way while the stream's change was told
+//! gives way to the change.
+//!
+//! **Liveness** is not judged by silence. An owner writes its figures each few seconds, and the
+//! source leaves those out of what it tells: at 10,000 streams they would be 2,000 messages a
+//! second to every node, and not one of them would change where a stream is found. So that nothing
+//! was heard of a stream means that it is as it was. Its state is judged when it is read, by the
+//! time stamp it then has; that an owner died is found by who cannot fetch from it, who calls
+//! [`Directory::refresh`], and by the cluster through the node's lease: a live node's streams are
+//! live, and a stream that somebody else takes is told. Counters can lag as they like; they decide
+//! nothing here.
+//!
+//! **Source away.** Known streams are served as they were last seen and marked `stale`. Unknown
+//! ones fail at once for a second, then somebody tries again; for known ones one query at a time
+//! tries whether it is back.
 //!
 //! **Ended streams.** A record may go the moment its stream ends, but its last playlist is still
 //! to be fetched: for [`Options::ended_kept`] the directory goes on telling where it was.
 //!
 //! Limits: [`Options::known_max`], [`Options::negative_max`], [`Options::query_timeout`].
 
+mod ask;
 mod entry;
 mod listen;
 mod metrics;
+mod options;
 
 pub use entry::Located;
+pub use options::{DirectoryError, Options};
 
 use crate::clock::WallClock;
 use crate::names::StreamKey;
+use crate::recent::Recent;
 use crate::source::StreamSource;
-use crate::store::StoreError;
-use crate::types::Broadcast;
-use entry::{Age, Answer, Entry, Kind};
+use entry::{Age, Answer, Entry};
 use metrics::{Lookup, Metrics};
 use moka::future::Cache;
 use prometheus::Registry;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How the directory keeps what it knows.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Whether answers are kept at all (`metadata.cache.enabled`). If not, each look-up asks; those
-    /// that come while one is asking still share its answer.
-    pub cache_enabled: bool,
-    /// Known streams kept; the least used go first.
-    pub known_max: u64,
-    /// Names remembered as unknown, and queries under way, at most.
-    pub negative_max: u64,
-    /// How old an answer may be before it is asked again, where the source tells no changes.
-    pub ttl: Duration,
-    /// The same where the source does tell: it only mends what should not happen.
-    pub told_ttl: Duration,
-    /// How long "no such stream" is kept, and how long a failing source is left alone.
-    pub negative_ttl: Duration,
-    /// Up to this age a known stream is answered at once while it is asked again.
-    pub serve_while_asking: Duration,
-    /// How long one query may take.
-    pub query_timeout: Duration,
-    /// How long the place of an ended stream is still told.
-    pub ended_kept: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            cache_enabled: true,
-            known_max: 50_000,
-            negative_max: 10_000,
-            ttl: Duration::from_secs(1),
-            told_ttl: Duration::from_secs(30),
-            negative_ttl: Duration::from_secs(1),
-            serve_while_asking: Duration::from_secs(60),
-            query_timeout: Duration::from_secs(2),
-            ended_kept: Duration::from_secs(60),
-        }
-    }
-}
-
-/// Why a stream could not be looked up, and nothing older was known of it either.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DirectoryError {
-    /// The source cannot tell now; try again in a second.
-    #[error("the directory cannot ask: {reason}")]
-    Unavailable {
-        /// What the source said.
-        reason: Arc<str>,
-    },
-    /// The source has a record that cannot be read.
-    #[error("the stream's record cannot be read: {reason}")]
-    Damaged {
-        /// What is wrong with it.
-        reason: Arc<str>,
-    },
-}
+/// How often a stream that is asked for along with the others is asked before its answer ages.
+const POLLS_TO_AGE: u32 = 3;
 
 /// The directory. Clones share one memory.
 #[derive(Clone, Debug)]
@@ -112,15 +75,23 @@ struct Inner {
     asked: Cache<StreamKey, Answer>,
     /// The source's last answer was that it cannot answer.
     away: AtomicBool,
-    /// Changes taken in so far.
-    told: AtomicU64,
-    /// Grows when changes were missed; 0 while the source tells none.
+    failed: Mutex<Option<(Instant, DirectoryError)>>,
+    /// Somebody asks behind an answer whether a source that was away is back.
+    probing: AtomicBool,
+    recent: Mutex<Recent>,
+    /// Another number each time that everything known became old; 0 while no changes are told.
     telling: AtomicU64,
+    /// The source can be asked for many streams at once.
+    batched: AtomicBool,
+    /// Time to ask for all that are wanted.
+    ask_all: Notify,
+    /// Coarse time, in steps of [`Options::TICK`].
+    ticks: AtomicU64,
 }
 
 impl Directory {
-    /// A directory that asks `source`. Where the source tells changes, a task on the current tokio
-    /// runtime takes them in until `shutdown`; after that the directory asks by age.
+    /// A directory that asks `source`. A task on the current tokio runtime takes in the changes
+    /// that the source tells, until `shutdown`; after that the directory asks by age.
     ///
     /// # Errors
     /// When the registry has such metrics already.
@@ -131,24 +102,33 @@ impl Directory {
         registry: &Registry,
         shutdown: CancellationToken,
     ) -> Result<Self, prometheus::Error> {
-        let changes = source.changes().filter(|_| options.cache_enabled);
         let inner = Inner {
             clock,
             metrics: Metrics::new(registry)?,
             known: Cache::new(options.known_max),
             asked: Cache::builder()
                 .max_capacity(options.negative_max)
-                .time_to_live(options.negative_ttl.max(options.ttl))
+                .time_to_live(
+                    options
+                        .negative_ttl
+                        .max(options.ttl)
+                        .max(options.refresh_min),
+                )
                 .build(),
             away: AtomicBool::new(false),
-            told: AtomicU64::new(0),
-            telling: AtomicU64::new(u64::from(changes.is_some())),
+            failed: Mutex::default(),
+            probing: AtomicBool::new(false),
+            recent: Mutex::default(),
+            telling: AtomicU64::new(0),
+            batched: AtomicBool::new(false),
+            ask_all: Notify::new(),
+            ticks: AtomicU64::new(0),
             source,
             options,
         };
         let directory = Self(Arc::new(inner));
-        if let Some(changes) = changes {
-            tokio::spawn(listen::listen(Arc::clone(&directory.0), changes, shutdown));
+        if directory.0.options.cache_enabled {
+            tokio::spawn(listen::listen(Arc::clone(&directory.0), shutdown));
         }
         Ok(directory)
     }
@@ -160,31 +140,45 @@ impl Directory {
     pub async fn locate(&self, key: &StreamKey) -> Result<Option<Located>, DirectoryError> {
         let inner = &self.0;
         let Some(entry) = inner.last_known(key).await else {
-            return inner.ask(key).await;
+            return inner.ask(key, Answer::holds).await;
         };
+        entry.want(inner);
         let away = inner.away.load(Ordering::Relaxed);
         match entry.age(inner) {
             Age::Fresh => Ok(inner.count(entry.located(inner, false))),
-            Age::Old if !away => inner.ask(key).await,
+            Age::Old if !away => inner.ask(key, Answer::holds).await,
             Age::Ageing | Age::Old => {
-                self.ask_behind(key, &entry);
+                if !inner.asks_together() {
+                    self.ask_behind(key, &entry, away);
+                }
                 Ok(inner.count(entry.located(inner, away)))
             }
         }
     }
 
-    /// Asks again without anybody waiting for it; one task an entry.
-    fn ask_behind(&self, key: &StreamKey, entry: &Arc<Entry>) {
+    /// Asks again without anybody waiting for it; one task an entry, and one in all while the
+    /// source is away.
+    fn ask_behind(&self, key: &StreamKey, entry: &Arc<Entry>, away: bool) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        if entry.start_asking() {
-            let (inner, entry, key) = (Arc::clone(&self.0), Arc::clone(entry), key.clone());
-            runtime.spawn(async move {
-                inner.answer(&key).await;
-                entry.stop_asking();
-            });
+        if away && self.0.probing.swap(true, Ordering::Relaxed) {
+            return;
         }
+        if !entry.start_asking() {
+            if away {
+                self.0.probing.store(false, Ordering::Relaxed);
+            }
+            return;
+        }
+        let (inner, entry, key) = (Arc::clone(&self.0), Arc::clone(entry), key.clone());
+        runtime.spawn(async move {
+            inner.answer(&key, Answer::holds).await;
+            entry.stop_asking();
+            if away {
+                inner.probing.store(false, Ordering::Relaxed);
+            }
+        });
     }
 }
 
@@ -198,121 +192,6 @@ impl Inner {
         located
     }
 
-    async fn ask(&self, key: &StreamKey) -> Result<Option<Located>, DirectoryError> {
-        let (answer, how) = self.answer(key).await;
-        match answer.kind {
-            Kind::Known(entry) => {
-                self.metrics.count(how);
-                Ok(entry.located(self, false))
-            }
-            Kind::Absent => {
-                self.metrics.count(match how {
-                    Lookup::Hit => Lookup::NegativeHit,
-                    how => how,
-                });
-                Ok(None)
-            }
-            Kind::Failed(error) => {
-                if let Some(entry) = self.last_known(key).await {
-                    return Ok(self.count(entry.located(self, true)));
-                }
-                self.metrics.count(Lookup::Error);
-                Err(error)
-            }
-        }
-    }
-
-    /// The answer to a query made now, or under way, or made a moment ago.
-    async fn answer(&self, key: &StreamKey) -> (Answer, Lookup) {
-        let now = Instant::now();
-        if let Some(answer) = self.asked.get(key).await
-            && answer.holds_at(now)
-        {
-            return (answer, Lookup::Hit);
-        }
-        let asked_here = AtomicBool::new(false);
-        let query = async {
-            asked_here.store(true, Ordering::Relaxed);
-            self.query(key).await
-        };
-        let slot = self.asked.entry_by_ref(key);
-        let found = slot.or_insert_with_if(query, |answer| !answer.holds_at(now));
-        let answer = found.await.into_value();
-        let how = if asked_here.load(Ordering::Relaxed) {
-            Lookup::Miss
-        } else {
-            Lookup::Coalesced
-        };
-        (answer, how)
-    }
-
-    async fn query(&self, key: &StreamKey) -> Answer {
-        let told_before = self.told.load(Ordering::SeqCst);
-        let start = Instant::now();
-        let answer = timeout(self.options.query_timeout, self.source.lookup(key)).await;
-        let answer = answer.unwrap_or_else(|_| {
-            Err(StoreError::Unavailable {
-                operation: "lookup",
-                reason: "it took too long".to_owned(),
-            })
-        });
-        self.metrics.queried(start.elapsed());
-        let away = answer.as_ref().is_err_and(StoreError::is_retryable);
-        self.away.store(away, Ordering::Relaxed);
-        let (kind, kept) = match answer {
-            Ok(Some(broadcast)) => {
-                let known = self.keep(key, &broadcast, told_before).await;
-                let kept = match known {
-                    Kind::Absent => self.options.negative_ttl,
-                    _ => self.options.ttl,
-                };
-                (known, kept)
-            }
-            Ok(None) => (self.gone(key).await, self.options.negative_ttl),
-            Err(error) => (Kind::Failed(error.into()), self.options.negative_ttl),
-        };
-        let kept = if self.options.cache_enabled {
-            kept
-        } else {
-            Duration::ZERO
-        };
-        Answer {
-            kind,
-            until: Instant::now() + kept,
-        }
-    }
-
-    /// Remembers what the source said of a stream.
-    async fn keep(&self, key: &StreamKey, broadcast: &Broadcast, told_before: u64) -> Kind {
-        let telling = self.telling.load(Ordering::SeqCst);
-        let Some(entry) = Entry::of(broadcast, self, telling) else {
-            return Kind::Absent;
-        };
-        let entry = Arc::new(entry);
-        if self.options.cache_enabled {
-            self.known.insert(key.clone(), Arc::clone(&entry)).await;
-            if self.told.load(Ordering::SeqCst) != told_before {
-                // A change may have been about this stream, and have come before there was an
-                // entry to take it: what was read may be older. Such an entry counts by its age.
-                let doubted = Arc::new(entry.doubted());
-                self.known.insert(key.clone(), doubted).await;
-            }
-        }
-        Kind::Known(entry)
-    }
-
-    /// The source says that there is no such stream; if there was one, it ended.
-    async fn gone(&self, key: &StreamKey) -> Kind {
-        match self.last_known(key).await {
-            Some(entry) => {
-                let ended = Arc::new(entry.ended(self));
-                self.known.insert(key.clone(), Arc::clone(&ended)).await;
-                Kind::Known(ended)
-            }
-            None => Kind::Absent,
-        }
-    }
-
     async fn last_known(&self, key: &StreamKey) -> Option<Arc<Entry>> {
         if self.options.cache_enabled {
             self.known.get(key).await
@@ -320,18 +199,35 @@ impl Inner {
             None
         }
     }
-}
 
-impl From<StoreError> for DirectoryError {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Damaged { reason, .. } => Self::Damaged {
-                reason: reason.into(),
-            },
-            other => Self::Unavailable {
-                reason: other.to_string().into(),
-            },
+    /// Whether wanted streams are asked for together from time to time.
+    fn asks_together(&self) -> bool {
+        self.batched.load(Ordering::Relaxed) && self.telling.load(Ordering::Relaxed) == 0
+    }
+
+    /// How long an answer is as good as new.
+    fn fresh_for(&self) -> Duration {
+        if self.asks_together() {
+            self.options.ttl * POLLS_TO_AGE
+        } else {
+            self.options.ttl
         }
+    }
+
+    fn tick(&self) -> u64 {
+        self.ticks.load(Ordering::Relaxed)
+    }
+
+    fn interest_ticks(&self) -> u64 {
+        self.options.interest.as_secs() / Options::TICK.as_secs()
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self) -> MutexGuard<'_, Option<(Instant, DirectoryError)>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

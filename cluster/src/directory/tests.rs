@@ -1,11 +1,13 @@
 //! The directory against a source that counts, stalls and fails: hits, sharing, age, staleness.
 
 mod bench;
+mod epochs;
+mod polled;
 
 use super::*;
-use crate::types::BroadcastStatus;
+use crate::types::{Broadcast, BroadcastStatus};
 use bench::{NOW_MS, Source, bench, bench_with, key, live, settle, telling_bench};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 
 #[tokio::test(start_paused = true)]
 async fn a_known_stream_is_asked_once_while_fresh() {
@@ -184,7 +186,7 @@ async fn a_source_that_hangs_is_given_up_and_a_known_stream_never_waits_for_it()
 
 #[tokio::test(start_paused = true)]
 async fn told_changes_are_seen_at_once_and_cost_no_query() {
-    let bench = telling_bench();
+    let bench = telling_bench().await;
     assert_eq!(bench.locate("s").await, None);
     bench.source.put("s", Some(live("a:1", 5, NOW_MS)));
     settle().await;
@@ -209,19 +211,30 @@ async fn told_changes_are_seen_at_once_and_cost_no_query() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_owner_that_falls_silent_reads_as_terminated() {
-    let bench = telling_bench();
+async fn what_nothing_was_heard_of_is_as_it_was_until_it_is_asked_about() {
+    let bench = telling_bench().await;
     bench.source.put("s", Some(live("a:1", 5, NOW_MS)));
     settle().await;
-    bench.wait_ms(20_001).await;
+    // An hour of reports that say nothing but figures: none is told.
+    bench.wait_ms(3_600_000).await;
     let found = bench.locate("s").await.unwrap();
+    assert_eq!(found.status, BroadcastStatus::Broadcasting);
+    assert!(!found.stale);
+    assert_eq!(bench.source.queries(), 0);
+    // Its owner is gone: who cannot fetch from it asks, and the time stamp tells.
+    let found = bench.directory.refresh(&key("s")).await.unwrap().unwrap();
     assert_eq!(found.status, BroadcastStatus::TerminatedUnexpectedly);
+    assert_eq!(&*found.origin_adress, "a:1");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_ended_stream_is_still_located_for_a_minute() {
     for telling in [true, false] {
-        let bench = if telling { telling_bench() } else { bench() };
+        let bench = if telling {
+            telling_bench().await
+        } else {
+            bench()
+        };
         bench.source.put("s", Some(live("a:1", 5, NOW_MS)));
         settle().await;
         bench.locate("s").await.unwrap();
@@ -274,7 +287,7 @@ async fn a_record_without_an_owner_is_nowhere_after_a_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn missed_changes_make_everything_asked_again() {
-    let bench = telling_bench();
+    let bench = telling_bench().await;
     for i in 0..40 {
         // No chance to listen in between: 16 fit.
         let id = format!("s{i}");
@@ -293,10 +306,10 @@ async fn missed_changes_make_everything_asked_again() {
 async fn a_change_during_the_query_is_not_lost() {
     let source = Source {
         gate: Some(Notify::new()),
-        changes: Some(broadcast::channel(16).0),
-        ..Source::default()
+        ..Source::telling()
     };
     let bench = bench_with(source, Options::default());
+    settle().await;
     let directory = bench.directory.clone();
     let asking = tokio::spawn(async move { directory.locate(&key("s")).await });
     settle().await;

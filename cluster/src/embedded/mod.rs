@@ -24,6 +24,7 @@ mod error;
 mod file;
 mod leases;
 mod ops;
+mod record_ops;
 mod records;
 mod table;
 mod view;

@@ -1,6 +1,6 @@
 //! What each call does to the records: the store's operations, without its file and its thread.
 
-use super::records::RecordOp;
+use super::record_ops::RecordOp;
 use super::view::{Stage, Stream};
 use super::{NODES_MAX, STREAMS_MAX};
 use crate::lease::{SWEEP_AFTER_MS, Sight};

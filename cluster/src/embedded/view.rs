@@ -331,9 +331,8 @@ fn record_changes(changed: &Changed) -> Vec<RecordChange> {
             .as_deref()
             .map(|document| Arc::new(crate::record::to_fields(document))),
     });
-    let quiet = [Kind::ConnectionEvent, Kind::Analytics];
     let records = changed.records.iter();
-    let records = records.filter(|(place, _)| !quiet.contains(&place.kind));
+    let records = records.filter(|(place, _)| place.kind.is_told());
     let records = records.map(|(place, fields)| RecordChange {
         place: place.clone(),
         fields: fields.clone(),

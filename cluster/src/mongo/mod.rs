@@ -8,17 +8,21 @@
 //! | `clusterdb` | `weirduty` | whose turn a task of the whole cluster is, by `_id` |
 //! | `clusterdb` | `weirtimeline` | a stream's newest epoch ([`crate::ownership::Timeline`]), by `_id` = `app/id` |
 //!
-//! All other records: see [`records`]. Field names are Ant Media's; documents that it wrote are read,
-//! and fields that are not known here stay. A field of the wrong type reads as its default.
+//! All other records: see the table in `mongo/records.rs`. Field names are Ant Media's; documents
+//! that it wrote are read, and fields that are not known here stay. A field of the wrong type reads as its default.
 //!
 //! **Atomicity.** An epoch is taken by one conditional write on `weirtimeline`; who loses the race
 //! reads again. Whether another owner is there is read just before, with the server's time, and the
 //! write holds only if the server's clock is not far past that: a claimant, or a server, that stood
 //! still in between judges again. The broadcast follows; it is written under the condition that no
 //! newer epoch has written it. A process that dies between the two leaves a record that the owner's
-//! next report, the next claim, or a sweep ([`sweep`]) puts right.
+//! next report, the next claim, or a sweep (`mongo/sweep.rs`) puts right.
 //!
-//! **Time** is the server's (`$$NOW`): who is there, heartbeats, `updateTime`. See [`leases`].
+//! **Time** is the server's (`$$NOW`): who is there, heartbeats, `updateTime`. See
+//! `mongo/leases.rs`.
+//!
+//! **Changes** are told by one change stream a client where there is a replica set, and polled for
+//! elsewhere (`mongo/changes.rs`).
 //!
 //! **Who must confirm what.**
 //!
@@ -28,7 +32,7 @@
 //! | `release`, `release_all_of`, `sweep` | timeline (conditional), broadcast | a majority, each |
 //! | the same | note that the record was told, whose turn a sweep is | the primary: a repetition does no harm |
 //! | `update` | broadcast with its checkpoint, one write | the primary: the next is 5 s away, a claim allows for the loss |
-//! | `renew_lease`, `end_lease` | lease, one write | the primary: see [`leases`] |
+//! | `renew_lease`, `end_lease` | lease, one write | the primary: see `mongo/leases.rs` |
 //! | `heartbeat` | node, one write | the primary: the next is 5 s away |
 //! | `delete_node`, indexes | node, index | a majority |
 //!
@@ -43,6 +47,7 @@
 //! most 32 connections to a server, the heartbeat's apart ([`MongoOptions::pool_max`]). No error text
 //! and no debug text holds an address, a user or a password.
 
+mod changes;
 mod claims;
 mod documents;
 mod indexes;
@@ -50,15 +55,18 @@ mod leases;
 mod options;
 mod records;
 mod sweep;
+mod whereabouts;
 
 pub use options::{MongoOptions, MongoOptionsError};
 
 use crate::clock::WallClock;
+use crate::follow::ChangesHealth;
 use crate::lease::{Lease, Leases};
 use crate::names::{AppName, StreamKey};
-use crate::store::{Claim, EpochEnd, Store, StoreError};
+use crate::store::{Claim, EpochEnd, Store, StoreError, StreamChange};
 use crate::types::{Broadcast, NodeRecord, Ownership};
 use async_trait::async_trait;
+use changes::Watch;
 use leases::StoreTime;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{ErrorKind, WriteFailure};
@@ -69,6 +77,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::broadcast;
 use tokio::time::timeout;
 
 /// How long a call may take.
@@ -88,6 +97,7 @@ pub struct MongoStore {
     time: StoreTime,
     /// Collections whose indexes were seen to.
     prepared: Mutex<BTreeSet<String>>,
+    watch: Watch,
 }
 
 impl fmt::Debug for MongoStore {
@@ -120,8 +130,12 @@ impl MongoStore {
 
     async fn with_time(options: MongoOptions, time: StoreTime) -> Result<Self, MongoOptionsError> {
         let client = Client::with_options(options.to_client_options().await?);
+        let client = client.map_err(|_| MongoOptionsError::Malformed)?;
+        let named = options.clone();
+        let database_of = move |app: &AppName| named.database_of(app.as_str());
         Ok(Self {
-            client: client.map_err(|_| MongoOptionsError::Malformed)?,
+            watch: Watch::new(client.clone(), database_of),
+            client,
             options,
             time,
             prepared: Mutex::default(),
@@ -196,6 +210,9 @@ impl Store for MongoStore {
     async fn broadcast(&self, key: &StreamKey) -> Result<Option<Broadcast>, StoreError> {
         within("broadcast", async {
             let document = self.broadcast_document(key).await?;
+            if document.is_some() {
+                self.watch.learn(&key.app);
+            }
             Ok(document.map(documents::broadcast))
         })
         .await
@@ -284,6 +301,21 @@ impl Store for MongoStore {
             Ok(deleted.deleted_count > 0)
         })
         .await
+    }
+
+    async fn whereabouts(
+        &self,
+        keys: &[StreamKey],
+    ) -> Result<Vec<(StreamKey, Option<Broadcast>)>, StoreError> {
+        within("whereabouts", self.find_whereabouts(keys)).await
+    }
+
+    fn changes(&self) -> Option<broadcast::Receiver<StreamChange>> {
+        self.watch.streams()
+    }
+
+    fn changes_health(&self) -> ChangesHealth {
+        self.watch.health()
     }
 }
 

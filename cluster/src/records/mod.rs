@@ -20,8 +20,9 @@
 //! dies: counters and events only.
 //!
 //! **Failures** are [`StoreError`]s. Records with fields of the wrong type are still listed; reading
-//! them into a type takes the default for what cannot be read ([`read`]).
+//! them into a type takes the default for what cannot be read ([`kinds::read`]).
 
+pub mod cached;
 pub(crate) mod check;
 pub mod kinds;
 pub(crate) mod select;
@@ -31,6 +32,7 @@ pub use check::{
 };
 pub use kinds::{ConnectionEvent, Subscriber, Token, User, Vod};
 
+use crate::follow::ChangesHealth;
 use crate::names::AppName;
 use crate::store::StoreError;
 use async_trait::async_trait;
@@ -83,6 +85,20 @@ impl Kind {
             Self::AppSettings => &["appName"],
             Self::User => &["email"],
             Self::Secret => &["name"],
+        }
+    }
+
+    /// Whether a store that tells changes tells those of this kind. The others change with every
+    /// viewer or are not kept in memory anywhere; telling every node of them would be noise. Of
+    /// [`Kind::Broadcast`] and [`Kind::Subscriber`] a store may leave out changes of figures alone
+    /// and subscribers that are new.
+    #[must_use]
+    pub const fn is_told(self) -> bool {
+        match self {
+            Self::Broadcast | Self::Subscriber | Self::AppSettings | Self::User | Self::Secret => {
+                true
+            }
+            Self::Vod | Self::Token | Self::ConnectionEvent | Self::Analytics => false,
         }
     }
 
@@ -221,7 +237,8 @@ impl Query {
 /// A record after a change.
 #[derive(Clone, Debug)]
 pub struct RecordChange {
-    /// Which. For [`Kind::ConnectionEvent`] and [`Kind::Analytics`] nothing is told.
+    /// Which. Told are the kinds of [`Kind::is_told`]. An empty `key` says that a record of this
+    /// kind and application went, and not which: every copy of that kind and application is old.
     pub place: Place,
     /// What it is now; `None` when it was deleted.
     pub fields: Option<Arc<Fields>>,
@@ -262,8 +279,14 @@ pub trait Records: Send + Sync + std::fmt::Debug {
     /// Adds a record that has no name of its own ([`Kind::ConnectionEvent`]).
     async fn append(&self, kind: Kind, app: &AppName, fields: Fields) -> Result<(), StoreError>;
 
-    /// Changes from now on, `None` when the store cannot tell. Bounded as [`crate::Store::changes`].
+    /// Changes from now on, `None` when the store cannot tell, or not now. Bounded, and closed
+    /// when the store has lost its place, as [`crate::Store::changes`].
     fn record_changes(&self) -> Option<broadcast::Receiver<RecordChange>> {
         None
+    }
+
+    /// How well [`Records::record_changes`] are being told.
+    fn record_changes_health(&self) -> ChangesHealth {
+        ChangesHealth::default()
     }
 }

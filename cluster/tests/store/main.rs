@@ -9,6 +9,7 @@
     reason = "this is a test"
 )]
 
+mod apps;
 mod clocks;
 mod contract;
 mod crash;
@@ -18,3 +19,4 @@ mod faults;
 mod mongo;
 mod secured;
 mod servers;
+mod watch;

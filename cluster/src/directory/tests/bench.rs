@@ -2,8 +2,10 @@
 
 use super::super::*;
 use crate::clock::ManualClock;
-use crate::store::StreamChange;
-use crate::types::{BroadcastStatus, Ownership};
+use crate::follow::ChangesHealth;
+use crate::source::Whereabouts;
+use crate::store::{StoreError, StreamChange};
+use crate::types::{Broadcast, BroadcastStatus, Ownership};
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -19,7 +21,10 @@ pub(super) struct Source {
     pub(super) queries: AtomicU64,
     pub(super) away: AtomicBool,
     pub(super) gate: Option<Notify>,
-    pub(super) changes: Option<broadcast::Sender<StreamChange>>,
+    pub(super) changes: Mutex<Option<broadcast::Sender<StreamChange>>>,
+    pub(super) silence: Mutex<Duration>,
+    /// Streams asked for in each query for many; `None`: there is no such query.
+    pub(super) together: Option<Mutex<Vec<usize>>>,
 }
 
 #[async_trait]
@@ -29,28 +34,83 @@ impl StreamSource for Source {
         if let Some(gate) = &self.gate {
             gate.notified().await;
         }
+        self.reachable()?;
+        Ok(self.records.lock().unwrap().get(key).cloned())
+    }
+
+    async fn whereabouts(&self, keys: &[StreamKey]) -> Option<Whereabouts> {
+        self.together.as_ref()?.lock().unwrap().push(keys.len());
+        if let Err(error) = self.reachable() {
+            return Some(Err(error));
+        }
+        let records = self.records.lock().unwrap();
+        let found = keys
+            .iter()
+            .map(|key| (key.clone(), records.get(key).cloned()));
+        Some(Ok(found.collect()))
+    }
+
+    fn changes(&self) -> Option<broadcast::Receiver<StreamChange>> {
+        let changes = self.changes.lock().unwrap();
+        changes.as_ref().map(broadcast::Sender::subscribe)
+    }
+
+    fn changes_health(&self) -> ChangesHealth {
+        ChangesHealth {
+            age: *self.silence.lock().unwrap(),
+            ..ChangesHealth::default()
+        }
+    }
+}
+
+impl Source {
+    pub(super) fn telling() -> Self {
+        Self {
+            changes: Mutex::new(Some(broadcast::channel(16).0)),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn asked_together() -> Self {
+        Self {
+            together: Some(Mutex::default()),
+            ..Self::default()
+        }
+    }
+
+    fn reachable(&self) -> Result<(), StoreError> {
         if self.away.load(Ordering::SeqCst) {
             return Err(StoreError::Unavailable {
                 operation: "lookup",
                 reason: "gone".to_owned(),
             });
         }
-        Ok(self.records.lock().unwrap().get(key).cloned())
+        Ok(())
     }
 
-    fn changes(&self) -> Option<broadcast::Receiver<StreamChange>> {
-        self.changes.as_ref().map(broadcast::Sender::subscribe)
+    /// Queries for many, and the most that one asked for.
+    pub(super) fn queries_together(&self) -> (usize, usize) {
+        let asked = self.together.as_ref().unwrap().lock().unwrap();
+        (asked.len(), asked.iter().copied().max().unwrap_or(0))
     }
-}
 
-impl Source {
     pub(super) fn put(&self, id: &str, broadcast: Option<Broadcast>) {
+        self.answer(id, broadcast.clone());
+        self.tell(id, broadcast);
+    }
+
+    /// Changes the record and tells nobody.
+    pub(super) fn answer(&self, id: &str, broadcast: Option<Broadcast>) {
         let mut records = self.records.lock().unwrap();
-        match &broadcast {
-            Some(broadcast) => drop(records.insert(key(id), broadcast.clone())),
+        match broadcast {
+            Some(broadcast) => drop(records.insert(key(id), broadcast)),
             None => drop(records.remove(&key(id))),
         }
-        if let Some(changes) = &self.changes {
+    }
+
+    /// Tells a change, true or not.
+    pub(super) fn tell(&self, id: &str, broadcast: Option<Broadcast>) {
+        if let Some(changes) = &*self.changes.lock().unwrap() {
             let broadcast = broadcast.map(Arc::new);
             let key = key(id);
             changes.send(StreamChange { key, broadcast }).unwrap();
@@ -91,12 +151,11 @@ pub(super) fn bench() -> Bench {
     bench_with(Source::default(), Options::default())
 }
 
-pub(super) fn telling_bench() -> Bench {
-    let source = Source {
-        changes: Some(broadcast::channel(16).0),
-        ..Source::default()
-    };
-    bench_with(source, Options::default())
+/// Changes are told, and the directory listens.
+pub(super) async fn telling_bench() -> Bench {
+    let bench = bench_with(Source::telling(), Options::default());
+    settle().await;
+    bench
 }
 
 impl Bench {

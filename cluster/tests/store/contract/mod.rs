@@ -9,6 +9,7 @@ mod leases;
 mod nodes_and_races;
 mod ownership;
 mod record_lists;
+mod record_races;
 mod records;
 
 pub(crate) use adoption::*;
@@ -16,6 +17,7 @@ pub(crate) use leases::*;
 pub(crate) use nodes_and_races::*;
 pub(crate) use ownership::*;
 pub(crate) use record_lists::*;
+pub(crate) use record_races::*;
 pub(crate) use records::*;
 
 use std::any::Any;
@@ -72,6 +74,13 @@ macro_rules! with_every_clause {
             lists_are_filtered,
             what_matches_is_counted_and_deleted,
             broadcasts_are_listed_and_deleted_as_records,
+            of_fifty_inserts_and_deletes_one_wins,
+            patches_and_sums_at_once_all_count,
+            reports_and_patches_at_once_both_count,
+            nothing_said_is_taken_for_an_order,
+            what_no_store_can_hold_is_refused_alike,
+            wrong_types_cost_themselves,
+            record_changes_are_told,
             counters_add_up_and_events_pile_up,
         );
     };

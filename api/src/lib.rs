@@ -13,8 +13,7 @@
 //! under way at once are bounded by [`IN_FLIGHT_MAX`], those beyond are refused with 503. A store that fails is
 //! 503 for REST, 500 for the liveness probe, and nothing to pages and metrics.
 
-mod broadcasts;
-mod catalogue;
+mod apps_rest;
 mod error;
 mod extract;
 mod filter;
@@ -28,7 +27,9 @@ mod router;
 mod state;
 mod wire;
 
-pub use catalogue::{CATALOGUE_AGE_MAX, CATALOGUE_RECORDS_MAX};
+pub use apps_rest::{
+    BODY_BYTES_MAX, FORWARD_TIMEOUT, Forward, ForwardError, Media, Rooms, Streams,
+};
 pub use extract::LIST_SIZE_MAX;
 pub use filter::{CidrList, Peer};
 pub use management::{

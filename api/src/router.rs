@@ -4,7 +4,7 @@ use crate::error::ApiError;
 use crate::management::panel::AppsRouter;
 use crate::openapi::Documents;
 use crate::state::{ApiState, Shared};
-use crate::{broadcasts, filter, management, metrics, node, nodes, openapi, pages};
+use crate::{apps_rest, filter, management, metrics, node, nodes, openapi, pages};
 use axum::extract::Request;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
@@ -35,6 +35,7 @@ pub fn router(state: ApiState) -> Router {
 
     let apps = apps
         .route("/{app}/rest/{*path}", any(not_built))
+        .route_layer(from_fn_with_state(Arc::clone(&shared), apps_rest::carry))
         .route_layer(from_fn_with_state(Arc::clone(&shared), filter::of_app));
     let panel = AppsRouter(apps.clone().with_state(Arc::clone(&shared)));
     let server = server
@@ -70,12 +71,7 @@ type Routes = OpenApiRouter<Arc<Shared>>;
 
 /// REST of one application; every path begins with `/{app}`.
 fn in_apps() -> Routes {
-    OpenApiRouter::new()
-        .routes(routes!(broadcasts::list))
-        .routes(routes!(broadcasts::count))
-        .routes(routes!(broadcasts::count_matching))
-        .routes(routes!(broadcasts::count_live))
-        .routes(routes!(broadcasts::one))
+    apps_rest::routes()
         .routes(routes!(node::version_in_app))
         .routes(routes!(nodes::first_in_app))
         .routes(routes!(nodes::list_in_app))

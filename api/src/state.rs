@@ -1,6 +1,6 @@
 //! What the router is made from, and what its handlers share.
 
-use crate::catalogue::Catalogue;
+use crate::apps_rest::Rooms;
 use crate::error::ApiError;
 use crate::filter::NodeAddresses;
 use crate::management::{Machine, Management, OnAir, People};
@@ -20,6 +20,8 @@ pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct ApiState {
     /// The cluster's memory.
     pub store: Arc<dyn Store>,
+    /// What other rooms do for REST.
+    pub rooms: Rooms,
     /// The same store's records.
     pub records: Arc<dyn Records>,
     /// The time of day, for computed states.
@@ -108,7 +110,6 @@ impl PublicRtmp {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) given: ApiState,
-    pub(crate) catalogue: Catalogue,
     pub(crate) documents: Documents,
     pub(crate) people: People,
     pub(crate) nodes: NodeAddresses,
@@ -118,7 +119,6 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(given: ApiState, documents: Documents) -> Self {
-        let catalogue = Catalogue::new(Arc::clone(&given.store), &given.apps);
         let cluster = Arc::clone(&given.management.cluster);
         Self {
             people: People::new(Arc::clone(&given.records), cluster),
@@ -126,7 +126,6 @@ impl Shared {
             machine: Machine::new(),
             on_air: OnAir::new(),
             given,
-            catalogue,
             documents,
         }
     }
@@ -150,6 +149,10 @@ pub(crate) async fn bounded<T>(
 ) -> Result<T, ApiError> {
     match tokio::time::timeout(STORE_TIMEOUT, call).await {
         Ok(Ok(value)) => Ok(value),
+        Ok(Err(error @ StoreError::Invalid { .. })) => Err(ApiError::Invalid(error.to_string())),
+        Ok(Err(error @ (StoreError::Limit { .. } | StoreError::DiskFull { .. }))) => {
+            Err(ApiError::Full(error.to_string()))
+        }
         Ok(Err(error)) => Err(ApiError::Store(error.to_string())),
         Err(_) => Err(ApiError::Store(format!(
             "no answer within {} s",

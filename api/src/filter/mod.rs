@@ -24,6 +24,7 @@ use crate::error::ApiError;
 use crate::management::access::{self, Caller, Need};
 use crate::management::{AppSecurity, panel::FromPanel};
 use crate::state::Shared;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -68,11 +69,13 @@ impl IntoResponse for Refused {
 /// Guards REST of an application.
 pub(crate) async fn of_app(
     State(shared): State<Arc<Shared>>,
-    params: RawPathParams,
+    params: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
     next: Next,
 ) -> Response {
-    let app = params.iter().find(|(name, _)| *name == "app");
+    // A path that cannot be read is guarded as nobody's, and then refused by its handler.
+    let params = params.as_ref().ok();
+    let app = params.and_then(|params| params.iter().find(|(name, _)| *name == "app"));
     let app = app.map_or("", |(_, app)| app);
     let (head, body) = request.into_parts();
     match shared.may_use_app(app, &head).await {
@@ -181,7 +184,7 @@ impl Shared {
         client::client(*peer, &head.headers, trusted)
     }
 
-    fn is_from_node(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn is_from_node(&self, headers: &HeaderMap) -> bool {
         let token = text(headers, CLUSTER_AUTHORIZATION);
         !token.is_empty() && self.given.management.cluster.is_node(token, self.now_ms())
     }

@@ -230,10 +230,14 @@ impl Apps {
     /// # Errors
     /// [`AppsError`].
     pub async fn set(&self, name: &AppName, settings: AppSettings) -> Result<(), AppsError> {
-        if self.get(name).is_none() {
+        let Some(before) = self.get(name) else {
             return Err(AppsError::Unknown(name.clone()));
-        }
+        };
         let mut fields = self.0.record_of(settings);
+        // What is set no more.
+        for (name, _) in before.settings.set_to_json() {
+            fields.entry(name).or_insert(Value::Null);
+        }
         // Deleted elsewhere a moment ago, it stays so.
         fields.remove("toBeDeleted");
         fields.remove("appStatus");
@@ -259,7 +263,7 @@ impl Inner {
 
     /// The record of an application that is there, set now.
     fn record_of(&self, settings: AppSettings) -> Fields {
-        let mut fields = settings.to_json();
+        let mut fields = settings.set_to_json();
         fields.insert("updateTime".to_owned(), Value::from(self.clock.now_ms()));
         fields.insert("toBeDeleted".to_owned(), Value::Bool(false));
         fields.insert("appStatus".to_owned(), Value::from("installed"));
@@ -276,3 +280,6 @@ fn is_deleted(record: &Fields) -> bool {
     record.get("toBeDeleted") == Some(&Value::Bool(true))
         || record.get("appStatus").and_then(Value::as_str) == Some("deleted")
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,6 +90,7 @@ fn directory(signpost: &Arc<Signpost>, clock: &ManualClock) -> Directory {
     let options = DirectoryOptions {
         ttl: Duration::ZERO,
         negative_ttl: Duration::ZERO,
+        refresh_min: Duration::ZERO,
         serve_while_asking: Duration::ZERO,
         ..DirectoryOptions::default()
     };

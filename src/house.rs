@@ -19,6 +19,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use weir_cluster::apps::Apps;
 use weir_cluster::embedded::EmbeddedStore;
 use weir_cluster::node::{BeatsTo, Heartbeat, HeartbeatOptions, NodeFigures, NodeId};
 use weir_cluster::{
@@ -38,6 +39,10 @@ pub(crate) struct House {
     pub(crate) registry: Registry,
     /// The rest of the cluster.
     pub(crate) network: Network,
+    /// The applications, as all nodes have them.
+    pub(crate) apps: Apps,
+    /// When the process began, ms since the Unix epoch.
+    pub(crate) started_ms: i64,
     /// Address of this node for other nodes and for links.
     pub(crate) ip: String,
 }
@@ -85,7 +90,16 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
     let store: Arc<dyn Store> = store;
     let stop = CancellationToken::new();
     let network = Network::start(&settings, &store, &clock, &registry, &stop)?;
+    let apps = Apps::open_at(
+        Arc::<dyn Store>::clone(&store),
+        settings.app_seeds(),
+        Arc::clone(&clock),
+        stop.clone(),
+    )
+    .await;
     let house = Arc::new(House {
+        started_ms: clock.now_ms(),
+        apps,
         node_id,
         store,
         ip: settings

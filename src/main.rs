@@ -12,6 +12,7 @@ mod house;
 mod logging;
 mod network;
 mod roles;
+mod rooms;
 mod settings;
 mod signals;
 mod static_origins;

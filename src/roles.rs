@@ -94,6 +94,7 @@ async fn start_origin(
     };
     let origin = Origin::new(options, links, &house.registry)?;
     origin.start().await;
+    router.publish_at(Arc::clone(&origin));
     let following = Arc::clone(&origin);
     tokio::spawn(async move { following.follow().await });
 
@@ -103,7 +104,9 @@ async fn start_origin(
         ..HttpLimits::default()
     };
     let metrics = origin.connection_metrics();
-    let routes = origin.router().merge(router.for_node(rtmp_address.port()));
+    let routes = origin
+        .router()
+        .merge(router.for_origin(rtmp_address.port()));
     let stop = started.origin_http_stop.clone();
     let task = tokio::spawn(weir_origin::serve_http(http, routes, stop, metrics, limits));
     started.back.push(("origin http", task));

@@ -39,7 +39,6 @@ pub use node::{
     BeatsTo, FiguresSource, Heartbeat, HeartbeatOptions, NodeDirectory, NodeFigures, NodeId,
     NodesSeen,
 };
-pub use node::{Heartbeat, HeartbeatOptions, NodeId};
 pub use records::cached::{Cached, CachedRecords};
 pub use records::{Fields, Kind, Place, Query, RecordChange, Records};
 pub use source::{StoreSource, StreamSource};

@@ -2,6 +2,7 @@
 //! not media. Here the API's traits meet what implements them.
 
 use crate::house::House;
+use crate::rooms::{self, Published};
 use async_trait::async_trait;
 use axum::Router;
 use axum::middleware::map_request;
@@ -11,13 +12,12 @@ use http_body_util::{BodyExt as _, Full};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use tower::ServiceExt as _;
-use weir_api::{
-    ApiMetrics, ApiState, Asset, Assets, Management, NodeInfo, Peer, PublicRtmp, Rooms,
-};
+use weir_api::{ApiMetrics, ApiState, Asset, Assets, Management, NodeInfo, Peer, PublicRtmp};
 
 /// Makes routers for the roles of one process; they share counters.
 pub(crate) struct Routers {
     state: ApiState,
+    published: Arc<Published>,
 }
 
 impl Routers {
@@ -34,9 +34,10 @@ impl Routers {
                 port: house.settings.config.rtmp.port,
             },
         };
+        let published = Arc::new(Published::default());
         let state = ApiState {
             store: Arc::clone(&house.store),
-            rooms: Rooms::none(),
+            rooms: rooms::wired(&published, &house.network.fetch),
             clock: Arc::clone(&house.clock),
             registry: house.registry.clone(),
             metrics: ApiMetrics::register(&house.registry)?,
@@ -49,7 +50,12 @@ impl Routers {
             },
             assets: Arc::new(Pages),
         };
-        Ok(Self { state })
+        Ok(Self { state, published })
+    }
+
+    /// The process has an origin.
+    pub(crate) fn publish_at(&self, origin: Arc<weir_origin::Origin>) {
+        self.published.begin(origin);
     }
 
     /// The router of a node whose encoders publish at `rtmp_port`.

@@ -14,6 +14,7 @@ mod house;
 mod logging;
 mod network;
 mod roles;
+mod rooms;
 mod settings;
 mod signals;
 mod static_origins;

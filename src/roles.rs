@@ -111,6 +111,7 @@ async fn start_origin(
     };
     let origin = Origin::new(options, links, &house.registry)?;
     origin.start().await;
+    router.publish_at(Arc::clone(&origin));
     let following = Arc::clone(&origin);
     tokio::spawn(async move { following.follow().await });
     let stop = started.origin_http_stop.clone();

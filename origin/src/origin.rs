@@ -18,7 +18,7 @@ use crate::peers::Peers;
 use crate::serve;
 use crate::stream::follow;
 use crate::stream::{self, Context};
-use crate::streams::{Ask, PublishAsk, Streams};
+use crate::streams::{Ask, PublishAsk, Streams, YieldReply};
 
 /// How often admission tries again when a stream's task ended under its hands.
 const ADMISSION_TRIES_MAX: usize = 3;
@@ -137,6 +137,25 @@ impl Origin {
         for handle in self.context.streams.of_apps(|app| !stay(app)) {
             // An owner with a full inbox is asked again with its next publisher: it is refused.
             let _ = handle.asks.try_send(Ask::AppDeleted);
+        }
+    }
+
+    /// Ends a stream that is published here, or whose publisher may come back, and closes its publisher. Returns
+    /// when the stream is given back to the store, or [`OriginOptions::store_timeout_ms`] is over; `false` when
+    /// nobody publishes it here.
+    pub async fn stop(&self, key: &StreamKey) -> bool {
+        let Some(handle) = self.context.streams.get(key) else {
+            return false;
+        };
+        let (reply, given_back) = oneshot::channel();
+        if handle.asks.send(Ask::Stop(reply)).await.is_err() {
+            return false;
+        }
+        let limit = Duration::from_millis(self.context.options.store_timeout_ms);
+        match tokio::time::timeout(limit, given_back).await {
+            Ok(answer) => matches!(answer, Ok(YieldReply::Given(_))),
+            // It has ended here; the store will be told when it answers.
+            Err(_) => true,
         }
     }
 

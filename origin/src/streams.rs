@@ -24,6 +24,8 @@ pub(crate) enum Ask {
     Superseded { epoch: u64 },
     /// The application is no more.
     AppDeleted,
+    /// Somebody who may wants the stream ended, and is answered when it is given back.
+    Stop(oneshot::Sender<YieldReply>),
 }
 
 /// A publisher at the door.

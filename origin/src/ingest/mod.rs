@@ -93,6 +93,9 @@ pub enum Closed {
     /// The application is no more.
     #[error("the application was deleted")]
     AppDeleted,
+    /// Somebody who may has ended the stream.
+    #[error("the stream was stopped")]
+    Stopped,
     /// The node stops.
     #[error("the node is stopping")]
     Shutdown,
@@ -108,6 +111,7 @@ impl Closed {
             Self::NoKeyframe => "no_keyframe",
             Self::MediaRefused => "media_refused",
             Self::AppDeleted => "app_deleted",
+            Self::Stopped => "stopped",
             Self::Shutdown => "shutdown",
         }
     }

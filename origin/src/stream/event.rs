@@ -36,6 +36,8 @@ pub(crate) enum Event {
     MediaRefused,
     /// The application is no more.
     AppDeleted,
+    /// Somebody who may wants it ended.
+    Stopped,
     /// Time passed; see [`StreamState::deadline_ms`].
     Tick,
     /// The node stops.

@@ -235,6 +235,16 @@ impl Owner {
             }
             Ask::Superseded { .. } => {}
             Ask::AppDeleted => self.dispatch(Event::AppDeleted),
+            Ask::Stop(reply) if self.state.writes_checkpoints() => {
+                self.dispatch(Event::Stopped);
+                // From here on whoever asks for the stream is answered when it is given back.
+                self.yielding.push(reply);
+                self.dispatch(Event::AskedToYield { silent_ms: 0 });
+            }
+            Ask::Stop(reply) => {
+                // Who asked may have gone.
+                let _ = reply.send(YieldReply::NotHeld);
+            }
         }
     }
 

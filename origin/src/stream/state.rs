@@ -23,7 +23,7 @@
 mod claiming;
 mod leaving;
 
-use crate::ingest::PublishRefusal;
+use crate::ingest::{Closed, PublishRefusal};
 use crate::stream::event::{Action, EpochKind, Event, WriteOutcome, Yield};
 
 /// The times a stream lives by, ms.
@@ -203,7 +203,8 @@ impl StreamState {
             Event::Unpublish => self.unpublish(now_ms, out),
             Event::ConnectionLost => self.lose_publisher(now_ms, out),
             Event::MediaRefused => self.media_refused(now_ms, out),
-            Event::AppDeleted => self.app_deleted(now_ms, out),
+            Event::AppDeleted => self.dismiss(Closed::AppDeleted, now_ms, out),
+            Event::Stopped => self.dismiss(Closed::Stopped, now_ms, out),
             Event::Tick => self.tick(now_ms, out),
             Event::Shutdown => self.shutdown(now_ms, out),
         }
@@ -225,7 +226,8 @@ impl StreamState {
         self.writes_checkpoints() || self.release_at_ms.is_some()
     }
 
-    const fn writes_checkpoints(&self) -> bool {
+    /// A publisher is there, or may come back.
+    pub(super) const fn writes_checkpoints(&self) -> bool {
         self.publishing() || matches!(self.phase, Phase::Grace { .. })
     }
 

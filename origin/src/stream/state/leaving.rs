@@ -98,10 +98,11 @@ impl StreamState {
         self.answer_yield(Yield::Given { released: false }, actions);
     }
 
-    pub(super) fn app_deleted(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
+    /// The stream ends, and its publisher with it, whatever the publisher is at.
+    pub(super) fn dismiss(&mut self, reason: Closed, now_ms: u64, actions: &mut Vec<Action>) {
         match self.phase {
             Phase::Preparing | Phase::Live => {
-                actions.push(Action::ClosePublisher(Closed::AppDeleted));
+                actions.push(Action::ClosePublisher(reason));
                 actions.push(Action::FinishSegment);
                 self.end(now_ms, actions);
             }

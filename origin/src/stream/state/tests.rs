@@ -309,6 +309,23 @@ fn what_is_owed_to_the_store_is_owed_until_it_took_it() {
 }
 
 #[test]
+fn who_stops_a_stream_is_answered_when_it_is_given_back() {
+    let mut state = live();
+    assert_eq!(
+        state.handle(E::Stopped, 1_000),
+        [
+            A::ClosePublisher(Closed::Stopped),
+            A::FinishSegment,
+            A::EndPlaylists,
+            A::Release
+        ]
+    );
+    assert_eq!(state.handle(E::AskedToYield { silent_ms: 0 }, 1_000), []);
+    let given = A::AnswerYield(Yield::Given { released: true });
+    assert!(state.handle(E::ReleaseDone(DONE), 1_100).contains(&given));
+}
+
+#[test]
 fn a_deleted_application_ends_what_is_live() {
     let mut state = live();
     assert_eq!(

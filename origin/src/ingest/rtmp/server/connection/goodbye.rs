@@ -53,7 +53,7 @@ const fn closed_code(reason: Option<Closed>) -> &'static str {
     match reason {
         Some(Closed::TakenOver | Closed::Silent) => status::BAD_NAME,
         Some(Closed::AppDeleted) => status::REJECTED,
-        Some(Closed::Shutdown) => status::CLOSED,
+        Some(Closed::Stopped | Closed::Shutdown) => status::CLOSED,
         _ => status::FAILED,
     }
 }

@@ -4,12 +4,17 @@
 use crate::house::House;
 use async_trait::async_trait;
 use axum::Router;
+use axum::middleware::map_request;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use tower::ServiceExt as _;
-use weir_api::{ApiMetrics, ApiState, Asset, Assets, NodeInfo, PublicRtmp};
+use weir_api::{
+    ApiMetrics, ApiState, Asset, Assets, Management, NodeInfo, Peer, PublicRtmp, Rooms,
+};
+use weir_cluster::Store;
 
 /// Makes routers for the roles of one process; they share counters.
 pub(crate) struct Routers {
@@ -32,11 +37,19 @@ impl Routers {
         };
         let state = ApiState {
             store: Arc::clone(&house.store),
+            rooms: Rooms::none(),
+            records: Arc::<dyn Store>::clone(&house.store),
             clock: Arc::clone(&house.clock),
             registry: house.registry.clone(),
             metrics: ApiMetrics::register(&house.registry)?,
             apps: house.settings.apps.clone(),
             node,
+            management: Management {
+                apps: Arc::new(house.apps.clone()),
+                cluster: Arc::new(house.network.key.clone()),
+                log: Some(Arc::new(crate::logging::Kept)),
+                options: house.settings.management_options(house.started_ms),
+            },
             assets: Arc::new(Pages),
         };
         Ok(Self { state })
@@ -47,6 +60,11 @@ impl Routers {
         let mut state = self.state.clone();
         state.node.rtmp.port = rtmp_port;
         weir_api::router(state)
+    }
+
+    /// The same behind an origin's doors.
+    pub(crate) fn for_origin(&self, rtmp_port: u16) -> Router {
+        self.for_node(rtmp_port).layer(map_request(told_by_origin))
     }
 
     /// The same as an edge's answer to what is not media.
@@ -62,7 +80,11 @@ pub(crate) struct RouterFallback(Router);
 #[async_trait]
 impl weir_edge::Fallback for RouterFallback {
     async fn handle(&self, request: Request<Bytes>) -> Response<Bytes> {
-        let request = request.map(|body| axum::body::Body::new(Full::new(body)));
+        let mut request = request.map(|body| axum::body::Body::new(Full::new(body)));
+        if let Some(weir_edge::Peer(address)) = request.extensions().get::<weir_edge::Peer>() {
+            let peer = Peer(address.ip());
+            request.extensions_mut().insert(peer);
+        }
         // A router's error type is uninhabited.
         let Ok(response) = self.0.clone().oneshot(request).await;
         let (parts, body) = response.into_parts();
@@ -76,6 +98,19 @@ impl weir_edge::Fallback for RouterFallback {
             }
         }
     }
+}
+
+/// The peer of an origin's connection, as the API knows peers.
+async fn told_by_origin(mut request: axum::extract::Request) -> axum::extract::Request {
+    let peer = request.extensions().get::<weir_origin::Peer>();
+    let peer = peer.map(|peer| match peer {
+        weir_origin::Peer::Tcp(address) => Peer(address.ip()),
+        weir_origin::Peer::Unix => Peer(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    });
+    if let Some(peer) = peer {
+        request.extensions_mut().insert(peer);
+    }
+    request
 }
 
 /// The embedded pages.

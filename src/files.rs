@@ -5,10 +5,25 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// What one viewer may take in one process: both sides of the balancer, and the edge's.
 const FILES_PER_VIEWER: u64 = 3;
 
-/// Raises the soft limit to the hard one. Shells and systemd start programs with a soft limit of
-/// 1024, for the sake of old ones that use `select`: with it some 340 idle clients would keep out
-/// everybody else, and every health check with them.
+/// Raises the soft limit to the hard one, and warns when that is too few. Shells and systemd start
+/// programs with a soft limit of 1024, for the sake of old ones that use `select`: with it some 340
+/// idle clients would keep out everybody else, and every health check with them.
 pub(crate) fn raise_limit(connections_max: u32) {
+    let files = raise();
+    let wanted = u64::from(connections_max).saturating_mul(FILES_PER_VIEWER);
+    if let Some(files) = files
+        && files < wanted
+    {
+        tracing::warn!(
+            files,
+            wanted,
+            "http.max.connections is more than the limit on open files allows (ulimit -n)"
+        );
+    }
+}
+
+/// Raises the soft limit as far as it goes; gives what it is then, unless there is none.
+pub(crate) fn raise() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         let raised = Rlimit {
@@ -19,14 +34,5 @@ pub(crate) fn raise_limit(connections_max: u32) {
             tracing::warn!(%error, "the limit on open files cannot be raised");
         }
     }
-    let wanted = u64::from(connections_max).saturating_mul(FILES_PER_VIEWER);
-    if let Some(files) = getrlimit(Resource::Nofile).current
-        && files < wanted
-    {
-        tracing::warn!(
-            files,
-            wanted,
-            "http.max.connections is more than the limit on open files allows (ulimit -n)"
-        );
-    }
+    getrlimit(Resource::Nofile).current
 }

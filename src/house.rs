@@ -8,19 +8,27 @@
 //! ENDLIST, ownership given back); viewers' requests under way are answered; the heartbeat ends.
 
 use crate::banner::{self, Line};
+use crate::network::Network;
 use crate::roles::{self, Started};
 use crate::settings::Settings;
 use crate::signals::Signals;
 use anyhow::Context as _;
 use prometheus::Registry;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
+use weir_cluster::apps::Apps;
 use weir_cluster::embedded::EmbeddedStore;
-use weir_cluster::node::{Heartbeat, HeartbeatOptions, NodeId};
-use weir_cluster::{MeteredStore, MongoOptions, MongoStore, Store, SystemClock, WallClock};
+use weir_cluster::node::{BeatsTo, Heartbeat, HeartbeatOptions, NodeFigures, NodeId};
+use weir_cluster::{
+    MeteredStore, MongoOptions, MongoStore, Store, StoreClock, SystemClock, WallClock,
+};
 use weir_conf::node::DbType;
+
+/// How long the start waits for the store's time; without it the node's own is used at first.
+const FIRST_LEASE_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// What every role of the process shares.
 pub(crate) struct House {
@@ -29,6 +37,12 @@ pub(crate) struct House {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn WallClock>,
     pub(crate) registry: Registry,
+    /// The rest of the cluster.
+    pub(crate) network: Network,
+    /// The applications, as all nodes have them.
+    pub(crate) apps: Apps,
+    /// When the process began, ms since the Unix epoch.
+    pub(crate) started_ms: i64,
     /// Address of this node for other nodes and for links.
     pub(crate) ip: String,
 }
@@ -60,13 +74,34 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
     let data_dir = settings.layout.data_dir.clone();
     std::fs::create_dir_all(&data_dir)
         .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
-    let clock: Arc<dyn WallClock> = Arc::new(SystemClock);
-    let metered = MeteredStore::new(open_store(&settings, Arc::clone(&clock)).await?, &registry)?;
-    let query_times = metered.times();
     let configured = settings.config.cluster.node_id.as_deref();
+    let node_id = NodeId::load_or_make(configured, &data_dir)?;
+    let store = MeteredStore::new(open_store(&settings).await?, &registry)?;
+    let store = Arc::new(store);
+    let store_clock = StoreClock::new(Arc::new(SystemClock));
+    // What the origin frees and writes at its start is dated by the store already.
+    let first_lease = store_clock.renew(&*store, node_id.as_str());
+    if timeout(FIRST_LEASE_TIMEOUT, first_lease).await.is_err() {
+        tracing::warn!("the store does not answer; this node's clock is used until it does");
+    }
+    let beats_to = beats_to(&settings, &store);
+    let query_times = store.times();
+    let clock: Arc<dyn WallClock> = Arc::new(store_clock.clone());
+    let store: Arc<dyn Store> = store;
+    let stop = CancellationToken::new();
+    let network = Network::start(&settings, &store, &clock, &registry, &stop)?;
+    let apps = Apps::open_at(
+        Arc::<dyn Store>::clone(&store),
+        settings.app_seeds(),
+        Arc::clone(&clock),
+        stop.clone(),
+    )
+    .await;
     let house = Arc::new(House {
-        node_id: NodeId::load_or_make(configured, &data_dir)?,
-        store: Arc::new(metered),
+        started_ms: clock.now_ms(),
+        apps,
+        node_id,
+        store,
         ip: settings
             .config
             .cluster
@@ -75,11 +110,11 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
             .unwrap_or_else(|| "127.0.0.1".to_owned()),
         clock,
         registry,
+        network,
         settings,
     });
 
     let started = roles::start(&house, runtimes).await?;
-    let heartbeat_stop = CancellationToken::new();
     let heartbeat = Heartbeat::spawn(
         HeartbeatOptions {
             node_id: house.node_id.clone(),
@@ -87,34 +122,50 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
             role: house.settings.node_role(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             query_times: Some(query_times),
+            figures: Arc::new(NodeFigures::default()),
         },
-        Arc::clone(&house.store),
-        Arc::clone(&house.clock),
-        heartbeat_stop.clone(),
+        beats_to,
+        store_clock,
+        stop.clone(),
     )?;
     announce(&house, &started.lines);
 
     let name = signals.wait().await;
     signals.end_at_the_next();
     tracing::info!(signal = name, "stopping");
-    stop(&house, started).await;
-    heartbeat_stop.cancel();
+    end(&house, started).await;
+    stop.cancel();
     let joined = tokio::task::spawn_blocking(move || heartbeat.join());
-    let _ = tokio::time::timeout(house.settings.shutdown_timeout(), joined).await;
+    let _ = timeout(house.settings.shutdown_timeout(), joined).await;
     tracing::info!("stopped");
     Ok(())
 }
 
-async fn open_store(
-    settings: &Settings,
-    clock: Arc<dyn WallClock>,
-) -> anyhow::Result<Arc<dyn Store>> {
-    let db = &settings.config.db;
-    if db.kind == DbType::Embedded {
-        let file = settings.layout.data_dir.join("weir.redb");
-        return Ok(Arc::new(EmbeddedStore::open(&file, clock)?));
+async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(match mongo_options(settings) {
+        Some(options) => Arc::new(MongoStore::connect(options).await?),
+        None => {
+            let file = settings.layout.data_dir.join("weir.redb");
+            Arc::new(EmbeddedStore::open(&file, Arc::new(SystemClock))?)
+        }
+    })
+}
+
+/// The heartbeat's way to the store: in MongoDB one of its own.
+fn beats_to(settings: &Settings, store: &Arc<MeteredStore>) -> BeatsTo {
+    match mongo_options(settings) {
+        Some(options) => BeatsTo::Mongo {
+            options,
+            metered: Some(Arc::clone(store)),
+        },
+        None => BeatsTo::Shared(Arc::<MeteredStore>::clone(store)),
     }
-    let options = MongoOptions {
+}
+
+/// How to reach MongoDB; `None` when the store is embedded.
+fn mongo_options(settings: &Settings) -> Option<MongoOptions> {
+    let db = &settings.config.db;
+    (db.kind == DbType::MongoDb).then(|| MongoOptions {
         hosts_or_uri: db
             .host
             .as_ref()
@@ -130,9 +181,9 @@ async fn open_store(
             .options
             .as_ref()
             .map(|options| options.expose().to_owned()),
+        pool_max: None,
         poll_only: false,
-    };
-    Ok(Arc::new(MongoStore::connect(options, clock).await?))
+    })
 }
 
 fn announce(house: &House, lines: &[Line]) {
@@ -149,7 +200,7 @@ fn announce(house: &House, lines: &[Line]) {
     );
 }
 
-async fn stop(house: &House, started: Started) {
+async fn end(house: &House, started: Started) {
     let deadline = Instant::now() + house.settings.shutdown_timeout();
     started.lb_stop.cancel();
     if let Some(origin) = &started.origin {

@@ -10,6 +10,7 @@ mod doors;
 mod files;
 mod house;
 mod logging;
+mod network;
 mod roles;
 mod settings;
 mod signals;
@@ -21,7 +22,11 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // Every TLS user in the process takes this provider; none may pick its own.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    match run(&cli::Cli::parse()) {
+    let cli = cli::Cli::parse();
+    if let Some(cli::Task::Load(args)) = cli.task {
+        return weir_load::run(*args, files::raise());
+    }
+    match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             for line in format!("{error:#}").lines() {

@@ -8,16 +8,13 @@ use crate::banner::Line;
 use crate::doors;
 use crate::house::{House, Runtimes};
 use crate::settings::{count, tcp};
-use crate::static_origins::{AnySource, StaticOrigins};
 use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use weir_cache::{HttpFetch, HttpFetchOptions};
-use weir_cluster::{Directory, StoreSource, StreamSource};
 use weir_origin::ingest::rtmp::RtmpServer;
-use weir_origin::{HttpLimits, Origin};
+use weir_origin::{FixedApps, HttpLimits, Links, Origin};
 
 /// What runs, and how to end it.
 pub(crate) struct Started {
@@ -88,9 +85,17 @@ async fn start_origin(
 
     let origin_adress = layout.origin_address(&bound).to_string();
     let options = settings.origin_options(house.node_id.as_str(), &origin_adress);
-    let (store, clock) = (Arc::clone(&house.store), Arc::clone(&house.clock));
-    let origin = Origin::new(options, store, clock, &house.registry)?;
-    origin.start().await.context("the store cannot be used")?;
+    let links = Links {
+        store: Arc::clone(&house.store),
+        clock: Arc::clone(&house.clock),
+        peers: house.network.peers(),
+        apps: Arc::new(FixedApps(settings.app_options())),
+        key: house.network.key.clone(),
+    };
+    let origin = Origin::new(options, links, &house.registry)?;
+    origin.start().await;
+    let following = Arc::clone(&origin);
+    tokio::spawn(async move { following.follow().await });
 
     let limits = HttpLimits {
         connections_max: count(settings.config.http.max_connections),
@@ -98,7 +103,9 @@ async fn start_origin(
         ..HttpLimits::default()
     };
     let metrics = origin.connection_metrics();
-    let routes = origin.router().merge(router.for_node(rtmp_address.port()));
+    let routes = origin
+        .router()
+        .merge(router.for_origin(rtmp_address.port()));
     let stop = started.origin_http_stop.clone();
     let task = tokio::spawn(weir_origin::serve_http(http, routes, stop, metrics, limits));
     started.back.push(("origin http", task));
@@ -137,28 +144,10 @@ async fn start_edge(
     let listener = doors::tcp(address, "edge", key).await?;
     let bound = listener.local_addr()?;
 
-    let fetch = Arc::new(HttpFetch::new(HttpFetchOptions::default()));
-    let stored = StoreSource::new(Arc::clone(&house.store));
-    let source: Arc<dyn StreamSource> = if layout.origins.is_empty() {
-        Arc::new(stored)
-    } else {
-        let origins = layout.origins.iter().map(ToString::to_string).collect();
-        Arc::new(AnySource::new(
-            stored,
-            StaticOrigins::new(origins, fetch.clone()),
-        ))
-    };
-    let directory = Directory::spawn(
-        source,
-        Arc::clone(&house.clock),
-        settings.directory_options(),
-        &house.registry,
-        started.edge_stop.clone(),
-    )?;
     let edge = weir_edge::Edge::new(
         settings.edge_options(),
-        directory,
-        fetch,
+        house.network.directory.clone(),
+        Arc::clone(&house.network.fetch) as Arc<dyn weir_cache::Fetch>,
         Arc::new(router.fallback(rtmp_port(house, started))),
         &house.registry,
     )?;
@@ -188,6 +177,7 @@ async fn start_lb(
     let config = settings.balancer(edge, rtmp)?;
     let options = weir_lb::LbOptions {
         connections_max: count(settings.config.http.max_connections),
+        ..weir_lb::LbOptions::default()
     };
     let lb = weir_lb::Lb::new(config, options, &house.registry)?;
     let _entered = runtimes.lb.enter();

@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
+use weir_api::{CidrList, ManagementOptions};
 use weir_cluster::{AppName, NodeRole};
+use weir_conf::app::AppSettings;
 use weir_conf::nginx;
-use weir_conf::node::{self, Layout, Listen, NodeConfig, Roles};
+use weir_conf::node::{self, DbType, Layout, Listen, NodeConfig, Roles};
 
 /// Segments of a whole ladder of settings, checked.
 pub(crate) struct Settings {
@@ -141,7 +143,7 @@ impl Settings {
 
     /// Whether other nodes register where this one looks.
     pub(crate) fn shares_store(&self) -> bool {
-        self.config.db.kind == node::DbType::MongoDb
+        self.config.db.kind == DbType::MongoDb
     }
 
     /// What the edge may spend.
@@ -173,8 +175,16 @@ impl Settings {
         node_id: &str,
         origin_adress: &str,
     ) -> weir_origin::OriginOptions {
-        let apps: BTreeMap<_, _> = self
-            .apps
+        let mut options = weir_origin::OriginOptions::new(node_id, origin_adress);
+        options.publish_grace_ms = self.config.publish_grace_ms;
+        options.ended_linger_ms = self.config.hls_ended_linger_ms;
+        options.shutdown_timeout_ms = self.config.shutdown_timeout_ms;
+        options
+    }
+
+    /// How each application's streams are cut.
+    pub(crate) fn app_options(&self) -> BTreeMap<AppName, weir_origin::AppOptions> {
+        self.apps
             .iter()
             .map(|app| {
                 let own = self.config.app(app.as_str());
@@ -184,13 +194,34 @@ impl Settings {
                 };
                 (app.clone(), options)
             })
-            .collect();
-        let mut options = weir_origin::OriginOptions::new(node_id, origin_adress, []);
-        options.apps = apps;
-        options.publish_grace_ms = self.config.publish_grace_ms;
-        options.ended_linger_ms = self.config.hls_ended_linger_ms;
-        options.shutdown_timeout_ms = self.config.shutdown_timeout_ms;
-        options
+            .collect()
+    }
+
+    /// What applications start from where the store has no record of them.
+    pub(crate) fn app_seeds(&self) -> Vec<(AppName, AppSettings)> {
+        let seed = |app: &AppName| (app.clone(), self.config.app_settings(app.as_str()));
+        self.apps.iter().map(seed).collect()
+    }
+
+    /// What the management REST is told; `started_ms` is when the process began.
+    pub(crate) fn management_options(&self, started_ms: i64) -> ManagementOptions {
+        let management = &self.config.management;
+        let secret = management.jwt_secret_key.as_ref();
+        let secret = || secret.map_or_else(String::new, |secret| secret.expose().to_owned());
+        ManagementOptions {
+            allowed_dashboard_cidr: CidrList::parse(&management.allowed_dashboard_cidr),
+            trusted_proxies: CidrList::parse(&management.trusted_proxies),
+            jwt_secret: management
+                .jwt_control_enabled
+                .then(|| weir_api::Secret::new(secret())),
+            server_name: management.server_name.clone(),
+            log_level: self.config.log.level.as_str().to_ascii_uppercase(),
+            http_port: self.config.http.port,
+            clustered: self.config.cluster.enabled || self.config.db.kind == DbType::MongoDb,
+            data_dir: self.layout.data_dir.clone(),
+            started_ms,
+            ..ManagementOptions::default()
+        }
     }
 
     /// What RTMP sessions may take.

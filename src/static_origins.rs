@@ -73,10 +73,7 @@ impl StaticOrigins {
             // The list tells where a stream is, not who wrote it when.
             owner: Some(Ownership {
                 node_id: origin.to_owned(),
-                epoch: 0,
-                first_sequence_number: 0,
-                media_time_ms: 0,
-                wall_clock_ms: 0,
+                ..Ownership::default()
             }),
             ..Broadcast::new(&key.id, 0)
         }))

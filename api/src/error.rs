@@ -1,7 +1,7 @@
 //! Why a request was not answered with what it asked for, as status and as Ant Media's `Result` JSON.
 
+use crate::apps_rest::Misfit;
 use crate::wire::ResultJson;
-use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -28,9 +28,21 @@ pub(crate) enum ApiError {
     /// A known path, another method.
     #[error("{method} is not answered at {path} in this version")]
     Method { method: http::Method, path: String },
+    /// A body beyond what is read.
+    #[error("the body is longer than {max} bytes")]
+    TooLong { max: usize },
+    /// Another node's: it took the request and did not answer.
+    #[error("the stream's owner {host} did not answer ({reason}); it may have done what was asked")]
+    Owner { host: String, reason: String },
+    /// Ours, and nothing the client can mend.
+    #[error("{0}")]
+    Internal(String),
     /// Ours: the store does not answer. Worth a retry.
     #[error("the cluster's store does not answer: {0}")]
     Store(String),
+    /// Ours: no room for more.
+    #[error("{0}")]
+    Full(String),
     /// Ours: too much at once. Worth a retry.
     #[error("too many requests at once")]
     Busy,
@@ -43,7 +55,11 @@ impl ApiError {
             Self::NoSuchApp { .. } | Self::NotFound(_) | Self::NotBuilt { .. } => {
                 StatusCode::NOT_FOUND
             }
+            Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Owner { .. } => StatusCode::BAD_GATEWAY,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Store(_) | Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -55,7 +71,7 @@ impl IntoResponse for ApiError {
         if let Self::Store(reason) = &self {
             tracing::warn!(reason, "request answered with 503: store does not answer");
         }
-        let mut response = (status, Json(ResultJson::failed(self.to_string()))).into_response();
+        let mut response = (status, ResultJson::failed(self.to_string())).into_response();
         if status == StatusCode::SERVICE_UNAVAILABLE {
             response
                 .headers_mut()
@@ -68,6 +84,12 @@ impl IntoResponse for ApiError {
 impl From<PathRejection> for ApiError {
     fn from(rejection: PathRejection) -> Self {
         Self::Invalid(rejection.body_text())
+    }
+}
+
+impl From<Misfit> for ApiError {
+    fn from(misfit: Misfit) -> Self {
+        Self::Invalid(misfit.to_string())
     }
 }
 

@@ -1,10 +1,12 @@
 //! Path and query values, whose faults are told in JSON.
 
-use crate::broadcasts::LIST_SIZE_MAX;
 use crate::error::ApiError;
 use axum::extract::{FromRequestParts, Path, Query};
 use http::request::Parts;
 use serde::de::DeserializeOwned;
+
+/// The most records in one answer, as in Ant Media's data store.
+pub const LIST_SIZE_MAX: usize = weir_cluster::records::LIST_MAX;
 
 /// Values from the path.
 pub(crate) struct UrlPath<T>(pub(crate) T);

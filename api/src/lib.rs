@@ -13,10 +13,11 @@
 //! under way at once are bounded by [`IN_FLIGHT_MAX`], those beyond are refused with 503. A store that fails is
 //! 503 for REST, 500 for the liveness probe, and nothing to pages and metrics.
 
-mod broadcasts;
-mod catalogue;
+mod apps_rest;
 mod error;
 mod extract;
+mod filter;
+mod management;
 mod metrics;
 mod node;
 mod nodes;
@@ -26,8 +27,14 @@ mod router;
 mod state;
 mod wire;
 
-pub use broadcasts::LIST_SIZE_MAX;
-pub use catalogue::{CATALOGUE_AGE_MAX, CATALOGUE_RECORDS_MAX};
+pub use apps_rest::{
+    BODY_BYTES_MAX, FORWARD_TIMEOUT, Forward, ForwardError, Media, Rooms, Streams,
+};
+pub use extract::LIST_SIZE_MAX;
+pub use filter::{CidrList, Peer};
+pub use management::{
+    AppSecurity, AppsAdmin, AppsError, ClusterAuth, LogTail, Management, ManagementOptions, Secret,
+};
 pub use metrics::{ApiMetrics, IN_FLIGHT_MAX};
 pub use router::router;
 pub use state::{ApiState, Asset, Assets, NodeInfo, PublicRtmp, STORE_TIMEOUT};

@@ -1,18 +1,18 @@
 //! `/rest/v2/cluster/…`: the cluster's nodes. Ant Media serves them at the root only; the same under an
 //! application is an alias.
 
-use crate::broadcasts::LIST_SIZE_MAX;
 use crate::error::ApiError;
-use crate::extract::{Page, PageParams, UrlPath};
+use crate::extract::{LIST_SIZE_MAX, Page, PageParams, UrlPath};
 use crate::openapi::Refusals;
 use crate::state::{Shared, bounded};
 use crate::wire::{ClusterNodeJson, SimpleStat};
 use axum::Json;
 use axum::extract::State;
 use std::sync::Arc;
+use weir_cluster::NodeRecord;
 
 /// The most nodes that are counted.
-const NODES_COUNTED_MAX: usize = 4 * LIST_SIZE_MAX;
+pub(crate) const NODES_COUNTED_MAX: usize = 4 * LIST_SIZE_MAX;
 
 type Nodes = Result<Json<Vec<ClusterNodeJson>>, ApiError>;
 
@@ -71,13 +71,17 @@ pub(crate) async fn count(State(shared): State<Arc<Shared>>) -> Result<Json<Simp
 }
 
 impl Shared {
-    async fn nodes(&self, page: Page) -> Nodes {
+    pub(crate) async fn nodes(&self, page: Page) -> Nodes {
         if page.size == 0 {
             return Ok(Json(Vec::new()));
         }
         let records = bounded(self.given.store.nodes(page.offset, page.size)).await?;
         let now_ms = self.now_ms();
-        let view = |record| ClusterNodeJson::new(record, now_ms);
+        let mut notes = self.node_notes().await?;
+        let view = |record: NodeRecord| {
+            let note = notes.remove(&record.id);
+            ClusterNodeJson::new(record, note, now_ms)
+        };
         Ok(Json(records.into_iter().map(view).collect()))
     }
 }

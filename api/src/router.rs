@@ -1,14 +1,15 @@
 //! Which path is answered by what.
 
 use crate::error::ApiError;
+use crate::management::panel::AppsRouter;
 use crate::openapi::Documents;
 use crate::state::{ApiState, Shared};
-use crate::{broadcasts, metrics, node, nodes, openapi, pages};
-use axum::Router;
+use crate::{apps_rest, filter, management, metrics, node, nodes, openapi, pages};
 use axum::extract::Request;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::Response;
 use axum::routing::{any, get};
+use axum::{Extension, Router};
 use http::{HeaderName, HeaderValue, Method, header};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,22 +22,34 @@ const PREFLIGHT_AGE: Duration = Duration::from_secs(3600);
 
 /// All routes. Paths that have none are 404: JSON under `rest/`, a line of text elsewhere.
 pub fn router(state: ApiState) -> Router {
-    let (admitted, admitted_paths) = in_apps().merge(at_root()).split_for_parts();
+    let (apps, app_paths) = in_apps().split_for_parts();
+    let (server, server_paths) = at_root().split_for_parts();
     // Probes and scrapes are let in however busy the node is: then they matter most.
     let (probes, probe_paths) = probes().split_for_parts();
     let mut all = openapi::base();
-    all.merge(admitted_paths);
-    all.merge(probe_paths);
+    for paths in [app_paths, server_paths, probe_paths] {
+        all.merge(paths);
+    }
     let shared = Arc::new(Shared::new(state, Documents::new(all)));
+    let admit = from_fn_with_state(Arc::clone(&shared), metrics::admit);
 
-    let admitted = admitted
+    let apps = apps
         .route("/{app}/rest/{*path}", any(not_built))
+        .route_layer(from_fn_with_state(Arc::clone(&shared), apps_rest::carry))
+        .route_layer(from_fn_with_state(Arc::clone(&shared), filter::of_app));
+    let panel = AppsRouter(apps.clone().with_state(Arc::clone(&shared)));
+    let server = server
         .route("/rest/{*path}", any(not_built))
+        .layer(Extension(panel))
+        .route_layer(from_fn_with_state(Arc::clone(&shared), filter::of_server));
+    let documents = Router::new()
         .route("/rest/openapi.json", get(openapi::of_server))
         .route("/{app}/openapi", get(openapi::of_app))
-        .route("/{app}/openapi/openapi.json", get(openapi::of_app))
-        .route_layer(from_fn_with_state(Arc::clone(&shared), metrics::admit));
-    let rest = admitted
+        .route("/{app}/openapi/openapi.json", get(openapi::of_app));
+    let rest = apps
+        .merge(server)
+        .merge(documents)
+        .route_layer(admit)
         .merge(probes)
         .method_not_allowed_fallback(other_method)
         .layer(map_response(uncached))
@@ -58,12 +71,7 @@ type Routes = OpenApiRouter<Arc<Shared>>;
 
 /// REST of one application; every path begins with `/{app}`.
 fn in_apps() -> Routes {
-    OpenApiRouter::new()
-        .routes(routes!(broadcasts::list))
-        .routes(routes!(broadcasts::count))
-        .routes(routes!(broadcasts::count_matching))
-        .routes(routes!(broadcasts::count_live))
-        .routes(routes!(broadcasts::one))
+    apps_rest::routes()
         .routes(routes!(node::version_in_app))
         .routes(routes!(nodes::first_in_app))
         .routes(routes!(nodes::list_in_app))
@@ -71,7 +79,8 @@ fn in_apps() -> Routes {
 
 /// REST of the server.
 fn at_root() -> Routes {
-    OpenApiRouter::new()
+    management::routes()
+        .merge(management::public_routes())
         .routes(routes!(node::version))
         .routes(routes!(nodes::first))
         .routes(routes!(nodes::list))

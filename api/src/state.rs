@@ -1,14 +1,16 @@
 //! What the router is made from, and what its handlers share.
 
-use crate::catalogue::Catalogue;
+use crate::apps_rest::Rooms;
 use crate::error::ApiError;
+use crate::filter::NodeAddresses;
+use crate::management::{Machine, Management, OnAir, People};
 use crate::metrics::ApiMetrics;
 use crate::openapi::Documents;
 use axum::body::Bytes;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_cluster::{AppName, NodeRole, Store, StoreError, WallClock};
+use weir_cluster::{AppName, NodeRole, Records, Store, StoreError, WallClock};
 
 /// How long one store call may take before the request is answered without it.
 pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -18,6 +20,10 @@ pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct ApiState {
     /// The cluster's memory.
     pub store: Arc<dyn Store>,
+    /// What other rooms do for REST.
+    pub rooms: Rooms,
+    /// The same store's records.
+    pub records: Arc<dyn Records>,
     /// The time of day, for computed states.
     pub clock: Arc<dyn WallClock>,
     /// What `/metrics` gathers.
@@ -28,6 +34,8 @@ pub struct ApiState {
     pub apps: Vec<AppName>,
     /// The node that answers.
     pub node: NodeInfo,
+    /// The management REST and the filters.
+    pub management: Management,
     /// The pages.
     pub assets: Arc<dyn Assets>,
 }
@@ -102,16 +110,22 @@ impl PublicRtmp {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) given: ApiState,
-    pub(crate) catalogue: Catalogue,
     pub(crate) documents: Documents,
+    pub(crate) people: People,
+    pub(crate) nodes: NodeAddresses,
+    pub(crate) machine: Machine,
+    pub(crate) on_air: OnAir,
 }
 
 impl Shared {
     pub(crate) fn new(given: ApiState, documents: Documents) -> Self {
-        let catalogue = Catalogue::new(Arc::clone(&given.store), &given.apps);
+        let cluster = Arc::clone(&given.management.cluster);
         Self {
+            people: People::new(Arc::clone(&given.records), cluster),
+            nodes: NodeAddresses::new(Arc::clone(&given.store)),
+            machine: Machine::new(),
+            on_air: OnAir::new(),
             given,
-            catalogue,
             documents,
         }
     }
@@ -135,6 +149,10 @@ pub(crate) async fn bounded<T>(
 ) -> Result<T, ApiError> {
     match tokio::time::timeout(STORE_TIMEOUT, call).await {
         Ok(Ok(value)) => Ok(value),
+        Ok(Err(error @ StoreError::Invalid { .. })) => Err(ApiError::Invalid(error.to_string())),
+        Ok(Err(error @ (StoreError::Limit { .. } | StoreError::DiskFull { .. }))) => {
+            Err(ApiError::Full(error.to_string()))
+        }
         Ok(Err(error)) => Err(ApiError::Store(error.to_string())),
         Err(_) => Err(ApiError::Store(format!(
             "no answer within {} s",

@@ -5,6 +5,7 @@
 //! since the last heartbeat goes into the node's record, as Ant Media's does.
 
 use crate::follow::ChangesHealth;
+use crate::lease::{Lease, Leases};
 use crate::names::{AppName, StreamKey};
 use crate::store::{Claim, EpochEnd, Store, StoreError, StreamChange};
 use crate::types::{Broadcast, NodeRecord, Ownership};
@@ -77,6 +78,16 @@ impl MeteredStore {
         })
     }
 
+    /// Another store whose calls are counted and timed with this one's: a second connection.
+    #[must_use]
+    pub fn beside(&self, inner: Arc<dyn Store>) -> Self {
+        Self {
+            inner,
+            seconds: self.seconds.clone(),
+            times: self.times.clone(),
+        }
+    }
+
     /// The times, for the node's record.
     #[must_use]
     pub fn times(&self) -> QueryTimes {
@@ -125,6 +136,16 @@ impl Store for MeteredStore {
         self.timed("claim", self.inner.claim(claim)).await
     }
 
+    async fn adopt(
+        &self,
+        claim: Claim,
+        epoch: u64,
+        checkpoint: EpochEnd,
+    ) -> Result<Ownership, StoreError> {
+        let call = self.inner.adopt(claim, epoch, checkpoint);
+        self.timed("adopt", call).await
+    }
+
     async fn update(
         &self,
         key: &StreamKey,
@@ -144,6 +165,23 @@ impl Store for MeteredStore {
     async fn release_all_of(&self, node_id: &str, now_ms: i64) -> Result<usize, StoreError> {
         let call = self.inner.release_all_of(node_id, now_ms);
         self.timed("release_all_of", call).await
+    }
+
+    async fn sweep(&self, node_id: &str) -> Result<usize, StoreError> {
+        self.timed("sweep", self.inner.sweep(node_id)).await
+    }
+
+    async fn renew_lease(&self, node_id: &str) -> Result<Lease, StoreError> {
+        let call = self.inner.renew_lease(node_id);
+        self.timed("renew_lease", call).await
+    }
+
+    async fn end_lease(&self, node_id: &str) -> Result<(), StoreError> {
+        self.timed("end_lease", self.inner.end_lease(node_id)).await
+    }
+
+    async fn leases(&self) -> Result<Leases, StoreError> {
+        self.timed("leases", self.inner.leases()).await
     }
 
     async fn heartbeat(&self, node: NodeRecord) -> Result<(), StoreError> {

@@ -13,13 +13,16 @@
 //! than real time by more than [`CRASH_SEQUENCE_MARGIN`] segments since its last checkpoint. The
 //! URL of a segment carries the epoch, so that even beyond that limit no URL means two things.
 
+use crate::lease::Sight;
 use crate::store::{Claim, EpochEnd, StoreError};
-use crate::types::{NODE_TIMEOUT_MS, Ownership};
+use crate::types::Ownership;
 use serde::{Deserialize, Serialize};
 
 /// Segments left out after a crash, beyond those the time since the last checkpoint has room for:
 /// for what was cut late, cut short, or checkpointed but lost.
 pub const CRASH_SEQUENCE_MARGIN: u64 = 16;
+/// Discontinuity numbers left out after a crash, for those since the last checkpoint.
+pub const CRASH_DISCONTINUITY_MARGIN: u64 = 16;
 /// How long a stream's timeline is remembered after its last epoch ended, ms.
 pub const TIMELINE_KEPT_MS: i64 = 24 * 3_600 * 1_000;
 /// The shortest segment reckoned with after a crash, ms: bounds how far numbers jump.
@@ -63,11 +66,10 @@ impl Timeline {
     }
 
     /// Whether a node other than the owner must keep its hands off: the owner holds the stream
-    /// and either its heartbeat or its last checkpoint is recent.
+    /// and is there, as far as the asker can tell.
     #[must_use]
-    pub fn guarded_at(&self, now_ms: i64, heartbeat_ms: Option<i64>) -> bool {
-        let sign_ms = heartbeat_ms.map_or(self.last_sign_ms(), |at| at.max(self.last_sign_ms()));
-        self.tenure == Tenure::Held && now_ms.saturating_sub(sign_ms) <= NODE_TIMEOUT_MS
+    pub fn guarded(&self, sight: &Sight) -> bool {
+        self.tenure == Tenure::Held && sight.owner_is_there(self.last_sign_ms())
     }
 
     /// Whether it may be forgotten at `now_ms`.
@@ -147,21 +149,20 @@ impl Timeline {
     }
 }
 
-/// The timeline that `claim` begins after `previous`. `heartbeat_ms` is the former owner's last
-/// heartbeat, `store_now_ms` the store's clock, which alone judges who is alive.
+/// The timeline that `claim` begins after `previous`, judged by what the store sees.
 ///
 /// # Errors
-/// [`StoreError::Owned`] while another living node holds the stream.
+/// [`StoreError::Owned`] while another living node holds the stream, or one that the claimant may
+/// not judge.
 pub fn take(
     previous: Option<&Timeline>,
     claim: &Claim,
-    heartbeat_ms: Option<i64>,
-    store_now_ms: i64,
+    sight: &Sight,
 ) -> Result<Timeline, StoreError> {
     let same_node = previous.is_some_and(|p| p.ownership.node_id == claim.node_id);
     if let Some(p) = previous
         && !same_node
-        && p.guarded_at(store_now_ms, heartbeat_ms)
+        && p.guarded(sight)
     {
         return Err(StoreError::Owned {
             node_id: p.ownership.node_id.clone(),
@@ -172,30 +173,93 @@ pub fn take(
     let epoch = previous.map_or(clock_epoch, |p| {
         clock_epoch.max(p.ownership.epoch.saturating_add(1))
     });
-    let start = previous.map_or(EpochEnd::beginning(claim.now_ms), |p| {
-        let known = p.tenure == Tenure::Released || (p.tenure == Tenure::Held && same_node);
-        if known {
-            p.checkpoint
-        } else {
-            beyond(p, claim)
-        }
-    });
-    Ok(Timeline {
-        ownership: Ownership {
-            node_id: claim.node_id.clone(),
-            epoch,
-            first_sequence_number: start.next_sequence_number,
-            media_time_ms: start.media_time_ms,
-            wall_clock_ms: claim.now_ms,
-        },
+    let start = previous.map_or(EpochEnd::beginning(claim.now_ms), |p| unused(p, claim));
+    let ownership = Ownership {
+        node_id: claim.node_id.clone(),
+        epoch,
+        first_sequence_number: start.next_sequence_number,
+        first_discontinuity_sequence: start.next_discontinuity_sequence,
+        media_time_ms: start.media_time_ms,
+        wall_clock_ms: claim.now_ms,
+    };
+    let checkpoint = EpochEnd {
+        wall_clock_ms: claim.now_ms,
+        ..start
+    };
+    Ok(held(ownership, checkpoint, claim))
+}
+
+/// The timeline after its claimant told of an `epoch` that it began while the store was away, and
+/// that stands at `checkpoint` now. Of two such epochs the higher wins, whoever is there: both
+/// published, and one must stop. Telling it again changes nothing but the checkpoint; an epoch
+/// that was taken for lost meanwhile is held again.
+///
+/// Where the epoch began is what `claim.broadcast.owner` says when it names this epoch, else the
+/// checkpoint.
+///
+/// # Errors
+/// [`StoreError::Fenced`] when the newest epoch is higher, or as high and another node's;
+/// [`StoreError::NotHeld`] when the claimant itself has ended it.
+pub fn adopt(
+    previous: Option<&Timeline>,
+    claim: &Claim,
+    epoch: u64,
+    checkpoint: EpochEnd,
+) -> Result<Timeline, StoreError> {
+    let Some(p) = previous else {
+        return Ok(held(begun(claim, epoch, checkpoint), checkpoint, claim));
+    };
+    let newest = p.ownership.epoch;
+    if newest > epoch || (newest == epoch && p.ownership.node_id != claim.node_id) {
+        return Err(StoreError::Fenced { epoch, newest });
+    }
+    if newest == epoch {
+        return match p.tenure {
+            Tenure::Released => Err(StoreError::NotHeld { epoch }),
+            Tenure::Held | Tenure::Lost => Ok(Timeline {
+                tenure: Tenure::Held,
+                checkpoint: later(p.checkpoint, checkpoint),
+                ended_ms: 0,
+                ..p.clone()
+            }),
+        };
+    }
+    // Its successor must go on beyond both.
+    let checkpoint = later(unused(p, claim), checkpoint);
+    Ok(held(begun(claim, epoch, checkpoint), checkpoint, claim))
+}
+
+fn begun(claim: &Claim, epoch: u64, checkpoint: EpochEnd) -> Ownership {
+    let told = claim.broadcast.owner.as_ref();
+    let told = told.filter(|o| o.epoch == epoch && o.node_id == claim.node_id);
+    told.cloned().unwrap_or_else(|| Ownership {
+        node_id: claim.node_id.clone(),
+        epoch,
+        first_sequence_number: checkpoint.next_sequence_number,
+        first_discontinuity_sequence: checkpoint.next_discontinuity_sequence,
+        media_time_ms: checkpoint.media_time_ms,
+        wall_clock_ms: checkpoint.wall_clock_ms,
+    })
+}
+
+fn held(ownership: Ownership, checkpoint: EpochEnd, claim: &Claim) -> Timeline {
+    Timeline {
+        ownership,
         tenure: Tenure::Held,
-        checkpoint: EpochEnd {
-            wall_clock_ms: claim.now_ms,
-            ..start
-        },
+        checkpoint,
         segment_duration_ms: claim.segment_duration_ms,
         ended_ms: 0,
-    })
+    }
+}
+
+/// The first place after `previous` that nobody can have used.
+fn unused(previous: &Timeline, claim: &Claim) -> EpochEnd {
+    let same_node = previous.ownership.node_id == claim.node_id;
+    match previous.tenure {
+        Tenure::Released => previous.checkpoint,
+        Tenure::Held if same_node => previous.checkpoint,
+        Tenure::Held | Tenure::Lost => beyond(previous, claim),
+    }
 }
 
 /// A place on the timeline that a crashed owner cannot have reached.
@@ -212,15 +276,21 @@ fn beyond(crashed: &Timeline, claim: &Claim) -> EpochEnd {
             .next_sequence_number
             .saturating_add(cut_since)
             .saturating_add(CRASH_SEQUENCE_MARGIN),
+        next_discontinuity_sequence: seen
+            .next_discontinuity_sequence
+            .saturating_add(CRASH_DISCONTINUITY_MARGIN),
         media_time_ms: seen.media_time_ms.saturating_add(elapsed_ms),
         wall_clock_ms: claim.now_ms,
     }
 }
 
-/// Neither coordinate ever goes back, whatever order reports come in.
+/// No coordinate ever goes back, whatever order reports come in.
 fn later(a: EpochEnd, b: EpochEnd) -> EpochEnd {
     EpochEnd {
         next_sequence_number: a.next_sequence_number.max(b.next_sequence_number),
+        next_discontinuity_sequence: a
+            .next_discontinuity_sequence
+            .max(b.next_discontinuity_sequence),
         media_time_ms: a.media_time_ms.max(b.media_time_ms),
         wall_clock_ms: a.wall_clock_ms.max(b.wall_clock_ms),
     }

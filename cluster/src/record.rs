@@ -61,19 +61,20 @@ pub fn from_fields(mut fields: Fields) -> Document<Broadcast> {
     }
 }
 
-/// What a stream's record is after `claim` was granted as `ownership`.
+/// What a stream's record is after `claim` was granted as `ownership` at `now_ms`, the store's time.
 #[must_use]
 pub fn claimed(
     existing: Option<&Document<Broadcast>>,
     claim: &Claim,
     ownership: &Ownership,
+    now_ms: i64,
 ) -> Document<Broadcast> {
-    let mut document = merged(existing, &claim.broadcast, claim);
+    let mut document = merged(existing, &claim.broadcast);
     let record = &mut document.known;
     record.stream_id = claim.key.id.as_str().to_owned();
     record.origin_adress = Some(claim.origin_adress.clone());
     record.owner = Some(ownership.clone());
-    record.update_time = record.update_time.max(claim.now_ms);
+    record.update_time = now_ms;
     if !record.status.is_live() {
         record.status = BroadcastStatus::Preparing;
     }
@@ -86,47 +87,58 @@ pub fn claimed(
     said_anew(document)
 }
 
-/// What a stream's record is after its owner's report of `at_ms`. A record somebody deleted while
-/// the stream is live comes back.
+/// What a stream's record is after its owner's report at `now_ms`, the store's time. A record
+/// somebody deleted while the stream is live comes back.
 #[must_use]
 pub fn updated(
     existing: Option<&Document<Broadcast>>,
     report: &Broadcast,
     ownership: &Ownership,
-    at_ms: i64,
+    now_ms: i64,
 ) -> Document<Broadcast> {
     let mut document = merged_report(existing, report);
     document.known.owner = Some(ownership.clone());
-    document.known.update_time = document.known.update_time.max(at_ms);
+    document.known.update_time = now_ms;
     said_anew(document)
 }
 
-/// What is left of a stream's record after its epoch ended: nothing when publishing had made it.
+/// What is left of a stream's record after its epoch ended at `now_ms`, the store's time: nothing
+/// when publishing had made it.
 #[must_use]
-pub fn ended(existing: &Document<Broadcast>, at_ms: i64) -> Option<Document<Broadcast>> {
+pub fn ended(existing: &Document<Broadcast>, now_ms: i64) -> Option<Document<Broadcast>> {
+    let mut document = without_owner(existing, BroadcastStatus::Finished)?;
+    document.known.update_time = now_ms;
+    Some(document)
+}
+
+/// What is left of a stream's record after its owner was found gone for good: nothing when
+/// publishing had made it, else what time had made of it already.
+#[must_use]
+pub fn abandoned(existing: &Document<Broadcast>) -> Option<Document<Broadcast>> {
+    without_owner(existing, BroadcastStatus::TerminatedUnexpectedly)
+}
+
+fn without_owner(
+    existing: &Document<Broadcast>,
+    status: BroadcastStatus,
+) -> Option<Document<Broadcast>> {
     if existing.known.zombi {
         return None;
     }
     let mut document = existing.clone();
-    document.known.status = BroadcastStatus::Finished;
+    document.known.status = status;
     document.known.owner = None;
     for name in ["status", "owner", "updateTime"] {
         document.extra.remove(name);
     }
-    document.known.update_time = document.known.update_time.max(at_ms);
     Some(document)
 }
 
-fn merged(
-    existing: Option<&Document<Broadcast>>,
-    report: &Broadcast,
-    claim: &Claim,
-) -> Document<Broadcast> {
+fn merged(existing: Option<&Document<Broadcast>>, report: &Broadcast) -> Document<Broadcast> {
     let mut document = merged_report(existing, report);
     if existing.is_some() {
         // A new publish starts its figures anew; the old ones are history.
         document.known.start_time = report.start_time;
-        document.known.update_time = claim.now_ms;
     }
     document
 }
@@ -149,7 +161,6 @@ fn merged_report(
         origin_adress: newer(report.origin_adress.as_ref(), was.origin_adress.as_ref()),
         remote_ip: newer(report.remote_ip.as_ref(), was.remote_ip.as_ref()),
         user_agent: newer(report.user_agent.as_ref(), was.user_agent.as_ref()),
-        update_time: report.update_time.max(was.update_time),
         ..report.clone()
     };
     Document {

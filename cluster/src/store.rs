@@ -4,14 +4,19 @@
 //! suite (`tests/store/contract.rs`) holds them to that. The rules of ownership themselves are
 //! pure functions in [`crate::ownership`].
 //!
-//! **What is durable.** `claim`, `release`, `release_all_of` and `delete_node` are on stable storage
-//! before they are acknowledged. `update` and `heartbeat` may be lost when the process dies, at
-//! most the last few seconds of them; a claim after a crash allows for that.
+//! **Whose clock.** The store has one, and by it alone it judges who is there and dates heartbeats,
+//! leases and a broadcast's `updateTime`. Times that callers give place a timeline; they should be
+//! the store's as well, as [`crate::StoreClock`] tells it.
+//!
+//! **What is durable.** `claim`, `adopt`, `release`, `release_all_of`, `sweep` and `delete_node` are on
+//! stable storage before they are acknowledged. `update`, `heartbeat` and leases may be lost when the
+//! process dies, at most the last few seconds of them; a claim after a crash allows for that.
 //!
 //! **Failures.** Each error says whether trying again may help ([`StoreError::is_retryable`]).
 //! Times are ms since the Unix epoch.
 
 use crate::follow::ChangesHealth;
+use crate::lease::{Lease, Leases};
 use crate::names::{AppName, StreamKey};
 use crate::records::Records;
 use crate::types::{Broadcast, NodeRecord, Ownership};
@@ -124,7 +129,7 @@ pub struct Claim {
     pub node_id: String,
     /// `host:port` (or `unix:/path`) at which it serves objects to edges.
     pub origin_adress: String,
-    /// Wall clock of the claim, ms since the Unix epoch.
+    /// Time of the claim, ms since the Unix epoch.
     pub now_ms: i64,
     /// Upper bound on segments a second the former owner may have cut since its last checkpoint,
     /// as the nominal segment duration, ms (`hls.time`): places the first sequence number beyond
@@ -135,11 +140,14 @@ pub struct Claim {
 }
 
 /// Where a closed epoch ended, so that the next goes on from there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EpochEnd {
     /// The first sequence number not used.
     pub next_sequence_number: u64,
+    /// How many discontinuities the stream has had: the number the next one counts from.
+    #[serde(default)]
+    pub next_discontinuity_sequence: u64,
     /// Media time after the last segment, ms.
     pub media_time_ms: i64,
     /// Wall clock at that moment, ms since the Unix epoch.
@@ -152,6 +160,7 @@ impl EpochEnd {
     pub const fn beginning(now_ms: i64) -> Self {
         Self {
             next_sequence_number: 0,
+            next_discontinuity_sequence: 0,
             media_time_ms: 0,
             wall_clock_ms: now_ms,
         }
@@ -175,7 +184,8 @@ pub trait Store: Records {
 
     /// Takes a stream for a node: a fresh epoch, greater than any before it, with sequence
     /// numbers and media time running on. Fails with [`StoreError::Owned`] while another live
-    /// owner holds it.
+    /// owner holds it: one whose lease has not lapsed, or that the claimant may not judge
+    /// ([`crate::lease`]).
     ///
     /// Where the new epoch starts:
     /// - after a release, exactly where the last ended;
@@ -185,6 +195,16 @@ pub trait Store: Records {
     ///   ([`crate::ownership::CRASH_SEQUENCE_MARGIN`]);
     /// - for a stream never seen, or not for a day, at 0 with an epoch taken from the clock.
     async fn claim(&self, claim: Claim) -> Result<Ownership, StoreError>;
+
+    /// Tells the store of an epoch that the claimant began while the store was away. It wins over
+    /// every lower one, whose owner is fenced; fails with [`StoreError::Fenced`] when there is a
+    /// higher one. The rest is [`crate::ownership::adopt`]'s.
+    async fn adopt(
+        &self,
+        claim: Claim,
+        epoch: u64,
+        checkpoint: EpochEnd,
+    ) -> Result<Ownership, StoreError>;
 
     /// Writes the owner's view of its stream and a checkpoint of its timeline. Fails with
     /// [`StoreError::Fenced`] when `epoch` is no longer the newest, with [`StoreError::NotHeld`]
@@ -209,7 +229,22 @@ pub trait Store: Records {
     /// Their `zombi` records are deleted, the others marked finished, as Ant Media does.
     async fn release_all_of(&self, node_id: &str, now_ms: i64) -> Result<usize, StoreError>;
 
-    /// Writes a node's heartbeat.
+    /// Frees streams whose owners' leases lapsed long ago ([`crate::lease::SWEEP_AFTER_MS`]), some
+    /// hundreds a call, when `node_id` may judge: its own run must be as long. Their `zombi`
+    /// records are deleted, the others marked `terminated_unexpectedly`. Of many who sweep, one
+    /// frees a stream. Returns how many this call freed.
+    async fn sweep(&self, node_id: &str) -> Result<usize, StoreError>;
+
+    /// Renews a node's lease, or begins it; returns it with the store's time.
+    async fn renew_lease(&self, node_id: &str) -> Result<Lease, StoreError>;
+
+    /// Gives a node's lease up: it has lapsed from now on, until it is renewed.
+    async fn end_lease(&self, node_id: &str) -> Result<(), StoreError>;
+
+    /// All leases, and the store's time.
+    async fn leases(&self) -> Result<Leases, StoreError>;
+
+    /// Writes a node's heartbeat; its time is the store's.
     async fn heartbeat(&self, node: NodeRecord) -> Result<(), StoreError>;
 
     /// Nodes in id order, `offset` skipped, at most `size`.

@@ -131,7 +131,7 @@ impl BroadcastStatus {
 }
 
 /// One writer a stream: which node, which epoch, and where its timeline starts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ownership {
     /// The owning node.
@@ -140,6 +140,9 @@ pub struct Ownership {
     pub epoch: u64,
     /// Media sequence number of the epoch's first segment.
     pub first_sequence_number: u64,
+    /// Discontinuities of the stream before the epoch.
+    #[serde(default)]
+    pub first_discontinuity_sequence: u64,
     /// Media time of the epoch's first segment on the stream's continuous timeline, ms.
     pub media_time_ms: i64,
     /// Wall clock at the epoch's first segment, ms since the Unix epoch.

@@ -14,16 +14,20 @@
 //! way through it and waits for nobody but the encoder; requests read finished pictures of the
 //! window and meet the task nowhere.
 
+mod apps;
 pub mod ingest;
 mod metrics;
 pub mod options;
 mod origin;
+mod peers;
 mod serve;
 mod stream;
 mod streams;
 mod window;
 
+pub use apps::{AppSource, FixedApps};
 pub use metrics::ConnectionMetrics;
 pub use options::{AppOptions, OriginOptions};
-pub use origin::Origin;
+pub use origin::{Links, Origin, Totals};
+pub use peers::{Given, HOP_HEADER, NoPeers, Peers, YieldAnswer, yield_path};
 pub use serve::{HttpLimits, HttpListener, Peer, serve_http};

@@ -111,6 +111,12 @@ impl Metrics {
 }
 
 impl ObjectMetrics {
+    /// Body bytes of all kinds since the start.
+    pub(crate) fn sent_bytes(&self) -> u64 {
+        let kinds = [&self.playlist, &self.segment, &self.init];
+        kinds.iter().map(|kind| kind.bytes.get()).sum()
+    }
+
     fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let objects = counters(
             registry,

@@ -1,9 +1,5 @@
 //! What an origin must be told, with defaults and the bounds every stream lives in.
 
-use std::collections::BTreeMap;
-
-use weir_cluster::AppName;
-
 /// Nominal segment duration unless the application says otherwise, ms (`hls.time`).
 pub const SEGMENT_DURATION_MS: u32 = 2_000;
 /// Segments listed in a playlist unless the application says otherwise (`hls.list.size`).
@@ -18,6 +14,13 @@ pub const FIRST_KEYFRAME_TIMEOUT_MS: u64 = 15_000;
 pub const CHECKPOINT_INTERVAL_MS: u64 = 5_000;
 /// How long one call to the store may take before it counts as unavailable, ms.
 pub const STORE_TIMEOUT_MS: u64 = 3_000;
+/// How long a publisher is held while its stream is being taken over from another node, ms. A node
+/// that has died loses its lease in 3 s.
+pub const TAKEOVER_TIMEOUT_MS: u64 = 7_000;
+/// How long another node may take to yield a stream, ms: a release there may wait for the store.
+pub const OWNER_TIMEOUT_MS: u64 = 4_000;
+/// How long a publisher must have sent nothing before its stream is yielded to another, ms.
+pub const YIELD_SILENCE_MS: u64 = 3_000;
 /// Streams a node holds at once, lingering ones included.
 pub const STREAMS_MAX: usize = 1_000;
 /// Bytes of segments one stream keeps in RAM.
@@ -34,8 +37,6 @@ pub struct OriginOptions {
     pub node_id: String,
     /// `host:port` or `unix:/path` at which edges reach this node's objects.
     pub origin_adress: String,
-    /// Applications that may be published to.
-    pub apps: BTreeMap<AppName, AppOptions>,
     /// See [`PUBLISH_GRACE_MS`].
     pub publish_grace_ms: u64,
     /// See [`ENDED_LINGER_MS`].
@@ -46,6 +47,10 @@ pub struct OriginOptions {
     pub checkpoint_interval_ms: u64,
     /// See [`STORE_TIMEOUT_MS`].
     pub store_timeout_ms: u64,
+    /// See [`TAKEOVER_TIMEOUT_MS`].
+    pub takeover_timeout_ms: u64,
+    /// See [`YIELD_SILENCE_MS`].
+    pub yield_silence_ms: u64,
     /// See [`STREAMS_MAX`].
     pub streams_max: usize,
     /// See [`WINDOW_BYTES_MAX`]. The newest segments of a playlist stay whatever they weigh.
@@ -55,24 +60,18 @@ pub struct OriginOptions {
 }
 
 impl OriginOptions {
-    /// The defaults for a node that serves `apps`, each with [`AppOptions::default`].
-    pub fn new(
-        node_id: impl Into<String>,
-        origin_adress: impl Into<String>,
-        apps: impl IntoIterator<Item = AppName>,
-    ) -> Self {
+    /// The defaults for a node.
+    pub fn new(node_id: impl Into<String>, origin_adress: impl Into<String>) -> Self {
         Self {
             node_id: node_id.into(),
             origin_adress: origin_adress.into(),
-            apps: apps
-                .into_iter()
-                .map(|app| (app, AppOptions::default()))
-                .collect(),
             publish_grace_ms: PUBLISH_GRACE_MS,
             ended_linger_ms: ENDED_LINGER_MS,
             first_keyframe_timeout_ms: FIRST_KEYFRAME_TIMEOUT_MS,
             checkpoint_interval_ms: CHECKPOINT_INTERVAL_MS,
             store_timeout_ms: STORE_TIMEOUT_MS,
+            takeover_timeout_ms: TAKEOVER_TIMEOUT_MS,
+            yield_silence_ms: YIELD_SILENCE_MS,
             streams_max: STREAMS_MAX,
             window_bytes_max: WINDOW_BYTES_MAX,
             shutdown_timeout_ms: SHUTDOWN_TIMEOUT_MS,

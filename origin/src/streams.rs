@@ -3,19 +3,44 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use prometheus::IntGauge;
 use tokio::sync::{mpsc, oneshot};
-use weir_cluster::StreamKey;
+use weir_cluster::{AppName, StreamKey};
 
 use crate::ingest::{PublishRefusal, PublishRequest, Publisher};
+use crate::options::AppOptions;
+use crate::peers::Given;
 use crate::window::Snapshot;
 
-/// A publisher at the door of an owner task.
+/// Somebody at the door of an owner task.
 #[derive(Debug)]
-pub(crate) struct Ask {
+pub(crate) enum Ask {
+    /// A publisher wants in.
+    Publish(PublishAsk),
+    /// Another node wants the stream.
+    Yield(oneshot::Sender<YieldReply>),
+    /// Another node has begun this epoch.
+    Superseded { epoch: u64 },
+    /// The application is no more.
+    AppDeleted,
+}
+
+/// A publisher at the door.
+#[derive(Debug)]
+pub(crate) struct PublishAsk {
     pub(crate) request: PublishRequest,
+    /// The application's settings as of now.
+    pub(crate) app: AppOptions,
     pub(crate) reply: oneshot::Sender<Result<Publisher, PublishRefusal>>,
+}
+
+/// What an owner task answers a node that wants its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum YieldReply {
+    Given(Given),
+    Kept,
+    NotHeld,
 }
 
 /// What others hold of a stream.
@@ -25,6 +50,8 @@ pub(crate) struct StreamHandle {
     pub(crate) asks: mpsc::Sender<Ask>,
     /// What requests are answered from.
     pub(crate) snapshot: ArcSwap<Snapshot>,
+    /// The node that the stream was taken over from: it still has what it cut.
+    pub(crate) former: ArcSwapOption<String>,
 }
 
 /// All streams of the node. The lock is held for a map operation, never across an await.
@@ -46,6 +73,13 @@ impl Streams {
 
     pub(crate) fn get(&self, key: &StreamKey) -> Option<Arc<StreamHandle>> {
         self.read().get(key).cloned()
+    }
+
+    /// Every stream of an application.
+    pub(crate) fn of_app(&self, app: &AppName) -> Vec<Arc<StreamHandle>> {
+        let map = self.read();
+        let of_app = map.iter().filter(|(key, _)| key.app == *app);
+        of_app.map(|(_, handle)| Arc::clone(handle)).collect()
     }
 
     /// The stream's handle, made by `make` when there is none; `None` when the node is full.

@@ -17,6 +17,8 @@
 mod browser;
 mod faults;
 mod ingest;
+mod load;
+mod load_soak;
 mod settings;
 mod shared_store;
 mod spine;

@@ -25,8 +25,8 @@ pub(crate) struct ClusterNodeJson {
 }
 
 impl ClusterNodeJson {
-    /// The record as seen at `now_ms`.
-    pub(crate) fn new(record: NodeRecord, now_ms: i64) -> Self {
+    /// The record as seen at `now_ms`, with a remark of people.
+    pub(crate) fn new(record: NodeRecord, note: Option<String>, now_ms: i64) -> Self {
         Self {
             status: if record.alive_at(now_ms) {
                 "alive"
@@ -39,7 +39,7 @@ impl ClusterNodeJson {
             memory: record.memory,
             cpu: record.cpu,
             db_query_average_time_ms: record.db_query_average_time_ms,
-            note: None,
+            note,
             role: record.role,
             version: record.version,
         }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// Paths that are no REST: pages, metrics, the documents themselves, and REST that does not exist.
-const UNDOCUMENTED: [&str; 12] = [
+const UNDOCUMENTED: [&str; 14] = [
     "/",
     "/{app}/play.html",
     "/assets/{*path}",
@@ -19,6 +19,9 @@ const UNDOCUMENTED: [&str; 12] = [
     "/rest/openapi.json",
     "/rest/{*path}",
     "/{app}/rest/{*path}",
+    // Twins of paths that have the slash.
+    "/{app}/rest/v2/broadcasts",
+    "/{app}/rest/v2/vods",
     // The router's own, for its fallback.
     "/__private__axum_fallback",
     "/{*__private__axum_fallback}",

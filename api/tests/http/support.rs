@@ -5,13 +5,21 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::Mutex;
 use tower::ServiceExt as _;
-use weir_api::{ApiMetrics, ApiState, Asset, Assets, NodeInfo, PublicRtmp};
+use weir_api::{
+    ApiMetrics, ApiState, AppSecurity, AppsAdmin, AppsError, Asset, Assets, Management,
+    ManagementOptions, NodeInfo, Peer, PublicRtmp, Rooms,
+};
 use weir_cluster::embedded::EmbeddedStore;
+use weir_cluster::key::HEADER;
 use weir_cluster::{
-    AppName, Broadcast, BroadcastStatus, Claim, EpochEnd, Fields, Kind, ManualClock, NodeRecord,
-    NodeRole, Ownership, Place, PublishType, Query, Records, Store, StoreError, StreamKey,
+    AppName, Broadcast, BroadcastStatus, Claim, ClusterKey, EpochEnd, Fields, Kind, Lease, Leases,
+    ManualClock, NodeRecord, NodeRole, Ownership, Place, PublishType, Query, Records, Store,
+    StoreError, StreamKey, WallClock as _,
 };
 
 /// The time at which every test begins, ms since the Unix epoch.
@@ -22,6 +30,7 @@ pub(crate) struct Api {
     pub(crate) router: Router,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) store: Arc<dyn Store>,
+    apps: Arc<TwoApps>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -31,23 +40,41 @@ impl Api {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(START_MS));
         let path = folder.path().join("store.redb");
-        let store = EmbeddedStore::open(&path, clock.clone()).unwrap();
-        Self::build(Arc::new(store), clock, Some(folder))
+        let store = Arc::new(EmbeddedStore::open(&path, clock.clone()).unwrap());
+        let mut api = Self::wired(store, clock, "node-1", Rooms::none());
+        api._folder = Some(folder);
+        api
     }
 
     /// On any store.
     pub(crate) fn on(store: Arc<dyn Store>) -> Self {
-        Self::build(store, Arc::new(ManualClock::at(START_MS)), None)
+        Self::wired(
+            store,
+            Arc::new(ManualClock::at(START_MS)),
+            "node-1",
+            Rooms::none(),
+        )
     }
 
-    fn build(
+    /// A node called `id` on any store, with these rooms.
+    pub(crate) fn wired(
         store: Arc<dyn Store>,
         clock: Arc<ManualClock>,
-        folder: Option<tempfile::TempDir>,
+        id: &str,
+        rooms: Rooms,
     ) -> Self {
         let registry = prometheus::Registry::new();
+        let apps = Arc::new(TwoApps::default());
         let state = ApiState {
             store: Arc::clone(&store),
+            records: Arc::clone(&store) as Arc<dyn Records>,
+            rooms,
+            management: Management {
+                apps: apps.clone(),
+                cluster: Arc::new(cluster_key()),
+                log: None,
+                options: ManagementOptions::default(),
+            },
             clock: clock.clone(),
             metrics: ApiMetrics::register(&registry).unwrap(),
             registry,
@@ -55,7 +82,7 @@ impl Api {
                 .map(|a| AppName::parse(a).unwrap())
                 .into(),
             node: NodeInfo {
-                id: "node-1".to_owned(),
+                id: id.to_owned(),
                 ip: "10.0.0.7".to_owned(),
                 role: NodeRole::Edge,
                 version: "0.1.0".to_owned(),
@@ -71,7 +98,8 @@ impl Api {
             router: weir_api::router(state),
             clock,
             store,
-            _folder: folder,
+            apps,
+            _folder: None,
         }
     }
 
@@ -82,11 +110,50 @@ impl Api {
 
     /// Asks with a method and headers.
     pub(crate) async fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.ask_with(method, path, headers, Body::empty()).await
+    }
+
+    /// Sends JSON.
+    pub(crate) async fn send(&self, method: Method, path: &str, json: serde_json::Value) -> Answer {
+        let headers = [("content-type", "application/json")];
+        self.ask_with(method, path, &headers, Body::from(json.to_string()))
+            .await
+    }
+
+    /// Sets settings of LiveApp.
+    pub(crate) fn set(&self, settings: serde_json::Value) {
+        let fields = settings.as_object().unwrap().clone();
+        let app = AppName::parse("LiveApp").unwrap();
+        self.apps.settings.lock().unwrap().insert(app, fields);
+    }
+
+    /// A record as the store has it.
+    pub(crate) async fn stored(&self, kind: Kind, key: &str) -> Option<Fields> {
+        let app = AppName::parse("LiveApp").unwrap();
+        self.store
+            .get(&Place::in_app(kind, &app, [key]))
+            .await
+            .unwrap()
+    }
+
+    /// Asks with a method, headers and a body.
+    pub(crate) async fn ask_with(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::empty()).unwrap();
+        // The server's own REST wants a session; a node of the cluster needs none.
+        if path.starts_with("/rest/") {
+            request = request.header(HEADER, cluster_key().mint(self.clock.now_ms()));
+        }
+        let peer = Peer(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let request = request.extension(peer).body(body).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
@@ -126,6 +193,50 @@ impl Api {
     }
 }
 
+/// The key of the tests' cluster.
+pub(crate) fn cluster_key() -> ClusterKey {
+    ClusterKey::fixed("a-key-of-the-tests-cluster")
+}
+
+/// LiveApp and live, open to this machine.
+#[derive(Debug, Default)]
+struct TwoApps {
+    settings: Mutex<HashMap<AppName, Fields>>,
+}
+
+#[async_trait]
+impl AppsAdmin for TwoApps {
+    fn names(&self) -> Vec<AppName> {
+        ["LiveApp", "live"]
+            .map(|a| AppName::parse(a).unwrap())
+            .into()
+    }
+    fn security(&self, app: &str) -> Option<AppSecurity> {
+        let known = self.names().iter().any(|name| name.as_str() == app);
+        known.then(AppSecurity::default)
+    }
+    fn settings(&self, app: &AppName) -> Option<Fields> {
+        Some(
+            self.settings
+                .lock()
+                .unwrap()
+                .get(app)
+                .cloned()
+                .unwrap_or_default(),
+        )
+    }
+    async fn create(&self, _: &AppName) -> Result<(), AppsError> {
+        Err(AppsError::Exists)
+    }
+    async fn delete(&self, _: &AppName) -> Result<(), AppsError> {
+        Err(AppsError::NoSuchApp)
+    }
+    async fn change(&self, app: &AppName, set: Fields) -> Result<(), AppsError> {
+        self.settings.lock().unwrap().insert(app.clone(), set);
+        Ok(())
+    }
+}
+
 /// An answer, read to its end.
 pub(crate) struct Answer(Response<Bytes>);
 
@@ -148,11 +259,19 @@ impl Answer {
         serde_json::from_slice(self.0.body()).unwrap()
     }
 
+    /// A `Result` that tells of success.
+    pub(crate) fn success(&self) -> serde_json::Value {
+        assert_eq!(self.status(), StatusCode::OK, "{}", self.text());
+        let json = self.json();
+        assert_eq!(json["success"], true, "{json}");
+        json
+    }
+
     /// The message of a `Result` that tells of a failure.
     pub(crate) fn failure(&self) -> String {
         let json = self.json();
         assert_eq!(json["success"], false, "{json}");
-        assert!(json["dataId"].is_null() && json["errorId"] == 0, "{json}");
+        assert_eq!(json["errorId"], 0, "{json}");
         json["message"].as_str().unwrap().to_owned()
     }
 }
@@ -249,6 +368,9 @@ impl Store for Away {
     async fn claim(&self, _: Claim) -> Result<Ownership, StoreError> {
         self.answer().await
     }
+    async fn adopt(&self, _: Claim, _: u64, _: EpochEnd) -> Result<Ownership, StoreError> {
+        self.answer().await
+    }
     async fn update(
         &self,
         _: &StreamKey,
@@ -262,6 +384,18 @@ impl Store for Away {
         self.answer().await
     }
     async fn release_all_of(&self, _: &str, _: i64) -> Result<usize, StoreError> {
+        self.answer().await
+    }
+    async fn sweep(&self, _: &str) -> Result<usize, StoreError> {
+        self.answer().await
+    }
+    async fn renew_lease(&self, _: &str) -> Result<Lease, StoreError> {
+        self.answer().await
+    }
+    async fn end_lease(&self, _: &str) -> Result<(), StoreError> {
+        self.answer().await
+    }
+    async fn leases(&self) -> Result<Leases, StoreError> {
         self.answer().await
     }
     async fn heartbeat(&self, _: NodeRecord) -> Result<(), StoreError> {

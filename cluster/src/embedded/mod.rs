@@ -6,10 +6,10 @@
 //! `fsync` for all of them before it answers any (group commit). Reports and heartbeats change the
 //! memory at once and reach the file with the next durable call, or after [`FLUSH_PERIOD`].
 //!
-//! **What a crash loses.** Nothing that was acknowledged by `claim`, `release`, `release_all_of`,
-//! `delete_node`, or by the calls of [`crate::Records`] that are durable. Of `update`, `heartbeat`,
-//! `add` and `append`, at most the last [`FLUSH_PERIOD`]: the next claim starts far enough on (see
-//! [`crate::ownership`]).
+//! **What a crash loses.** Nothing that was acknowledged by `claim`, `adopt`, `release`,
+//! `release_all_of`, `sweep`, `delete_node`, or by the calls of [`crate::Records`] that are durable.
+//! Of `update`, `heartbeat`, `add` and `append`, at most the last [`FLUSH_PERIOD`]: the next claim
+//! starts far enough on (see [`crate::ownership`]). Leases are in memory only.
 //!
 //! **When the disk fails or is full.** Reads, reports and heartbeats go on in memory; calls that
 //! must be durable fail with [`StoreError::DiskFull`] or [`StoreError::Unavailable`] and change
@@ -22,7 +22,9 @@
 
 mod error;
 mod file;
+mod leases;
 mod ops;
+mod record_ops;
 mod records;
 mod table;
 mod view;
@@ -32,6 +34,7 @@ pub use error::OpenError;
 pub use table::records_max;
 
 use crate::clock::WallClock;
+use crate::lease::{Lease, Leases};
 use crate::names::{AppName, StreamKey};
 use crate::store::{Claim, EpochEnd, Store, StoreError, StreamChange};
 use crate::types::{Broadcast, NodeRecord, Ownership};
@@ -68,6 +71,7 @@ pub const PRUNE_PERIOD: Duration = Duration::from_secs(3_600);
 #[derive(Debug)]
 pub struct EmbeddedStore {
     shared: Arc<Shared>,
+    clock: Arc<dyn WallClock>,
     jobs: Option<mpsc::Sender<Job>>,
     thread: Option<JoinHandle<()>>,
     path: PathBuf,
@@ -83,13 +87,14 @@ impl EmbeddedStore {
         let (file, view) = DataFile::open(path)?;
         let shared = Arc::new(Shared::new(view));
         let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-        let writer = Writer::new(file, Arc::clone(&shared), clock);
+        let writer = Writer::new(file, Arc::clone(&shared), Arc::clone(&clock));
         let thread = writer.spawn(receiver).map_err(|source| OpenError::Io {
             path: path.to_owned(),
             source,
         })?;
         Ok(Self {
             shared,
+            clock,
             jobs: Some(sender),
             thread: Some(thread),
             path: path.to_owned(),
@@ -160,6 +165,24 @@ impl Store for EmbeddedStore {
         }
     }
 
+    async fn adopt(
+        &self,
+        claim: Claim,
+        epoch: u64,
+        checkpoint: EpochEnd,
+    ) -> Result<Ownership, StoreError> {
+        let claim = Box::new(claim);
+        let op = Op::Adopt {
+            claim,
+            epoch,
+            checkpoint,
+        };
+        match self.call(op).await? {
+            Outcome::Owned(ownership) => Ok(ownership),
+            other => Err(other.unexpected("adopt")),
+        }
+    }
+
     async fn update(
         &self,
         key: &StreamKey,
@@ -187,6 +210,28 @@ impl Store for EmbeddedStore {
             Outcome::Count(count) => Ok(count),
             other => Err(other.unexpected("release_all_of")),
         }
+    }
+
+    async fn sweep(&self, node_id: &str) -> Result<usize, StoreError> {
+        let node_id = node_id.to_owned();
+        match self.call(Op::Sweep { node_id }).await? {
+            Outcome::Count(count) => Ok(count),
+            other => Err(other.unexpected("sweep")),
+        }
+    }
+
+    async fn renew_lease(&self, node_id: &str) -> Result<Lease, StoreError> {
+        let view = self.shared.read();
+        view.leases().renew(node_id, self.clock.now_ms())
+    }
+
+    async fn end_lease(&self, node_id: &str) -> Result<(), StoreError> {
+        self.shared.read().leases().end(node_id);
+        Ok(())
+    }
+
+    async fn leases(&self) -> Result<Leases, StoreError> {
+        Ok(self.shared.read().leases().all(self.clock.now_ms()))
     }
 
     async fn heartbeat(&self, node: NodeRecord) -> Result<(), StoreError> {

@@ -1,14 +1,16 @@
 //! What each call does to the records: the store's operations, without its file and its thread.
 
-use super::records::RecordOp;
+use super::record_ops::RecordOp;
 use super::view::{Stage, Stream};
 use super::{NODES_MAX, STREAMS_MAX};
+use crate::lease::{SWEEP_AFTER_MS, Sight};
 use crate::names::StreamKey;
-use crate::ownership::{self, Tenure};
+use crate::ownership::{self, Tenure, Timeline};
 use crate::record::{self, Document};
 use crate::records::Fields;
 use crate::store::{Claim, EpochEnd, StoreError};
 use crate::types::{Broadcast, NodeRecord, Ownership};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// How many ended timelines make room together when the store is full of them.
@@ -18,6 +20,11 @@ const EVICTED_TOGETHER: usize = STREAMS_MAX / 100;
 #[derive(Debug)]
 pub(super) enum Op {
     Claim(Box<Claim>),
+    Adopt {
+        claim: Box<Claim>,
+        epoch: u64,
+        checkpoint: EpochEnd,
+    },
     Update {
         key: StreamKey,
         epoch: u64,
@@ -32,6 +39,9 @@ pub(super) enum Op {
     ReleaseAllOf {
         node_id: String,
         now_ms: i64,
+    },
+    Sweep {
+        node_id: String,
     },
     Heartbeat(Box<NodeRecord>),
     DeleteNode {
@@ -64,6 +74,8 @@ impl Op {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Claim(_) => "claim",
+            Self::Adopt { .. } => "adopt",
+            Self::Sweep { .. } => "sweep",
             Self::Update { .. } => "update",
             Self::Release { .. } => "release",
             Self::ReleaseAllOf { .. } => "release_all_of",
@@ -90,18 +102,34 @@ impl Op {
     /// Carries the call out on `stage`. On an error, `stage` is unchanged.
     pub(super) fn run(&self, stage: &mut Stage<'_>, now_ms: i64) -> Result<Outcome, StoreError> {
         match self {
-            Self::Claim(claim) => run_claim(claim, stage, now_ms).map(Outcome::Owned),
+            Self::Claim(claim) => {
+                let judged = |previous: Option<&Timeline>, sight: &Sight| {
+                    ownership::take(previous, claim, sight)
+                };
+                run_taking(claim, judged, stage, now_ms).map(Outcome::Owned)
+            }
+            Self::Adopt {
+                claim,
+                epoch,
+                checkpoint,
+            } => {
+                let judged = |previous: Option<&Timeline>, _: &Sight| {
+                    ownership::adopt(previous, claim, *epoch, *checkpoint)
+                };
+                run_taking(claim, judged, stage, now_ms).map(Outcome::Owned)
+            }
+            Self::Sweep { node_id } => Ok(Outcome::Count(run_sweep(node_id, stage, now_ms))),
             Self::Update {
                 key,
                 epoch,
                 broadcast,
                 checkpoint,
-            } => run_update(key, *epoch, broadcast, *checkpoint, stage),
-            Self::Release { key, epoch, end } => run_release(key, *epoch, *end, stage),
+            } => run_update(key, *epoch, broadcast, *checkpoint, stage, now_ms),
+            Self::Release { key, epoch, end } => run_release(key, *epoch, *end, stage, now_ms),
             Self::ReleaseAllOf { node_id, now_ms } => {
                 Ok(Outcome::Count(run_release_all_of(node_id, *now_ms, stage)))
             }
-            Self::Heartbeat(node) => run_heartbeat(node, stage),
+            Self::Heartbeat(node) => run_heartbeat(node, stage, now_ms),
             Self::DeleteNode { id } => {
                 let existed = stage.node(id).is_some();
                 if existed {
@@ -142,16 +170,28 @@ pub(super) fn prune(stage: &mut Stage<'_>, now_ms: i64) -> usize {
     count
 }
 
-fn run_claim(claim: &Claim, stage: &mut Stage<'_>, now_ms: i64) -> Result<Ownership, StoreError> {
+/// Takes a stream as `judged` decides.
+fn run_taking(
+    claim: &Claim,
+    judged: impl Fn(Option<&Timeline>, &Sight) -> Result<Timeline, StoreError>,
+    stage: &mut Stage<'_>,
+    now_ms: i64,
+) -> Result<Ownership, StoreError> {
     let stream = stage.stream(&claim.key).cloned();
     if stream.is_none() {
         make_room(stage)?;
     }
     let stream = stream.unwrap_or_default();
+    let leases = stage.view().leases();
     let owner = stream.timeline.as_ref().map(|t| &t.ownership.node_id);
-    let heartbeat_ms = owner.and_then(|id| heartbeat_of(stage, id));
-    let timeline = ownership::take(stream.timeline.as_ref(), claim, heartbeat_ms, now_ms)?;
-    let document = record::claimed(stream.record.as_deref(), claim, &timeline.ownership);
+    let sight = Sight {
+        now_ms,
+        own: leases.get(&claim.node_id, now_ms),
+        owner: owner.and_then(|id| leases.get(id, now_ms)),
+        heartbeat_ms: owner.and_then(|id| heartbeat_of(stage, id)),
+    };
+    let timeline = judged(stream.timeline.as_ref(), &sight)?;
+    let document = record::claimed(stream.record.as_deref(), claim, &timeline.ownership, now_ms);
     let ownership = timeline.ownership.clone();
     let stream = Stream {
         record: Some(Arc::new(document)),
@@ -190,6 +230,7 @@ fn run_update(
     report: &Broadcast,
     checkpoint: EpochEnd,
     stage: &mut Stage<'_>,
+    now_ms: i64,
 ) -> Result<Outcome, StoreError> {
     let stream = stage.stream(key);
     let Some((stream, timeline)) = stream.and_then(|s| Some((s, s.timeline.as_ref()?))) else {
@@ -200,7 +241,7 @@ fn run_update(
         stream.record.as_deref(),
         report,
         &timeline.ownership,
-        checkpoint.wall_clock_ms,
+        now_ms,
     );
     document.known.stream_id = key.id.as_str().to_owned();
     let stream = Stream {
@@ -217,6 +258,7 @@ fn run_release(
     epoch: u64,
     end: EpochEnd,
     stage: &mut Stage<'_>,
+    now_ms: i64,
 ) -> Result<Outcome, StoreError> {
     let stream = stage.stream(key);
     let Some((stream, timeline)) = stream.and_then(|s| Some((s, s.timeline.as_ref()?))) else {
@@ -224,7 +266,7 @@ fn run_release(
     };
     if let Some(timeline) = timeline.released(epoch, end)? {
         let record = stream.record.as_deref();
-        let record = record.and_then(|document| record::ended(document, end.wall_clock_ms));
+        let record = record.and_then(|document| record::ended(document, now_ms));
         let stream = Stream {
             record: record.map(Arc::new),
             timeline: Some(timeline),
@@ -253,7 +295,42 @@ fn run_release_all_of(node_id: &str, now_ms: i64, stage: &mut Stage<'_>) -> usiz
     count
 }
 
-fn run_heartbeat(node: &NodeRecord, stage: &mut Stage<'_>) -> Result<Outcome, StoreError> {
+/// Frees what nodes left behind whose leases lapsed long ago.
+fn run_sweep(node_id: &str, stage: &mut Stage<'_>, now_ms: i64) -> usize {
+    let leases = stage.view().leases();
+    let own = leases.get(node_id, now_ms);
+    if !own.is_some_and(|own| own.has_run_for(SWEEP_AFTER_MS, now_ms)) {
+        return 0;
+    }
+    let all = leases.all(now_ms).leases.into_iter();
+    let gone = all.filter(|lease| lease.sweepable_at(now_ms));
+    let gone: BTreeSet<String> = gone.map(|lease| lease.node_id).collect();
+    let mut count = 0;
+    for key in stage.keys() {
+        let Some(stream) = stage.stream(&key) else {
+            continue;
+        };
+        let left = stream.timeline.as_ref().filter(|timeline| {
+            timeline.tenure == Tenure::Held && gone.contains(&timeline.ownership.node_id)
+        });
+        let Some(timeline) = left else { continue };
+        let record = stream.record.as_deref().and_then(record::abandoned);
+        let stream = Stream {
+            record: record.map(Arc::new),
+            timeline: Some(timeline.lost(now_ms)),
+            damaged: stream.damaged.clone(),
+        };
+        stage.put_stream(key, stream);
+        count += 1;
+    }
+    count
+}
+
+fn run_heartbeat(
+    node: &NodeRecord,
+    stage: &mut Stage<'_>,
+    now_ms: i64,
+) -> Result<Outcome, StoreError> {
     let existing = stage.node(&node.id);
     if existing.is_none() && stage.view().node_count() >= NODES_MAX {
         return Err(StoreError::Limit {
@@ -262,7 +339,10 @@ fn run_heartbeat(node: &NodeRecord, stage: &mut Stage<'_>) -> Result<Outcome, St
         });
     }
     let document = Document {
-        known: node.clone(),
+        known: NodeRecord {
+            last_update_time: now_ms,
+            ..node.clone()
+        },
         extra: existing.map(|d| d.extra.clone()).unwrap_or_default(),
     };
     stage.put_node(node.id.clone(), Some(document));

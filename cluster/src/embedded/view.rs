@@ -4,6 +4,7 @@
 //! Nobody holds it across an await or a disk access.
 
 use super::CHANGES_MAX;
+use super::leases::LeaseBook;
 use super::table::Records;
 use crate::names::{AppName, StreamId, StreamKey};
 use crate::ownership::{Tenure, Timeline};
@@ -36,10 +37,15 @@ pub(super) struct View {
     apps: BTreeMap<AppName, BTreeMap<StreamId, Stream>>,
     nodes: BTreeMap<String, Document<NodeRecord>>,
     stream_count: usize,
+    leases: Arc<LeaseBook>,
     records: Records,
 }
 
 impl View {
+    pub(super) fn leases(&self) -> &LeaseBook {
+        &self.leases
+    }
+
     pub(super) fn records(&self) -> &Records {
         &self.records
     }
@@ -325,9 +331,8 @@ fn record_changes(changed: &Changed) -> Vec<RecordChange> {
             .as_deref()
             .map(|document| Arc::new(crate::record::to_fields(document))),
     });
-    let quiet = [Kind::ConnectionEvent, Kind::Analytics];
     let records = changed.records.iter();
-    let records = records.filter(|(place, _)| !quiet.contains(&place.kind));
+    let records = records.filter(|(place, _)| place.kind.is_told());
     let records = records.map(|(place, fields)| RecordChange {
         place: place.clone(),
         fields: fields.clone(),

@@ -103,3 +103,15 @@ fn a_changed_letter_anywhere_spoils_it() {
 fn it_is_never_shown() {
     assert_eq!(format!("{:?}", key()), "ClusterKey(***)");
 }
+
+#[test]
+fn a_signature_is_good_for_its_purpose_and_key_alone() {
+    let key = ClusterKey::fixed("the key of this cluster, long enough");
+    let signature = key.sign("session", b"somebody");
+    assert!(key.is_signed("session", b"somebody", &signature));
+    assert!(!key.is_signed("session", b"somebody else", &signature));
+    assert!(!key.is_signed("other", b"somebody", &signature));
+    assert!(!key.is_signed("session", b"somebody", &signature[1..]));
+    let other = ClusterKey::fixed("the key of that cluster, long enough");
+    assert!(!other.is_signed("session", b"somebody", &signature));
+}

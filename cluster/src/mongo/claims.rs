@@ -1,16 +1,20 @@
 //! Taking, keeping and ending streams: the rules of [`crate::ownership`] on conditional writes.
 
 use super::{MongoStore, documents, failed, is_duplicate, majority};
+use crate::lease::Sight;
 use crate::names::StreamKey;
 use crate::ownership::{self, TIMELINE_KEPT_MS, Tenure, Timeline};
 use crate::record;
 use crate::store::{Claim, EpochEnd, StoreError};
 use crate::types::{Broadcast, Ownership};
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{DateTime, Document, doc};
 use mongodb::options::WriteConcern;
 
 /// How often a call that lost a race reads again.
 const RACES_MAX: u32 = 100;
+/// How long a judgement on an owner is good for, ms by the store's clock: a claimant or a server that
+/// stood still after it must judge again.
+const JUDGED_MS: i64 = 2_000;
 
 impl MongoStore {
     pub(super) async fn broadcast_document(
@@ -29,22 +33,59 @@ impl MongoStore {
         self.prepare(&claim.key.app).await?;
         for _ in 0..RACES_MAX {
             let previous = self.timeline(&claim.key).await?;
-            let heartbeat_ms = match &previous {
-                Some(p) if p.ownership.node_id != claim.node_id => {
-                    self.heartbeat_of(&p.ownership.node_id).await?
-                }
-                _ => None,
+            let owner = previous.as_ref().map(|p| p.ownership.node_id.as_str());
+            let other = owner.filter(|owner| *owner != claim.node_id);
+            let sight = match other {
+                Some(other) => self.sight(&claim.node_id, other).await?,
+                None => Sight {
+                    now_ms: self.now_ms().await?,
+                    ..Sight::default()
+                },
             };
-            let now_ms = self.clock.now_ms();
-            let next = ownership::take(previous.as_ref(), claim, heartbeat_ms, now_ms)?;
-            if self.swap(&claim.key, previous.as_ref(), &next).await? {
-                let document = record::claimed(None, claim, &next.ownership);
-                self.write_record(&claim.key, &document.known, &next)
-                    .await?;
-                return Ok(next.ownership);
+            let next = ownership::take(previous.as_ref(), claim, &sight)?;
+            let until_ms = other.map(|_| sight.now_ms.saturating_add(JUDGED_MS));
+            if self
+                .swap(&claim.key, previous.as_ref(), &next, until_ms)
+                .await?
+            {
+                return Ok(self.taken(claim, next, sight.now_ms).await);
             }
         }
         Err(contended("claim"))
+    }
+
+    /// The store's `adopt`.
+    pub(super) async fn take_over(
+        &self,
+        claim: &Claim,
+        epoch: u64,
+        checkpoint: EpochEnd,
+    ) -> Result<Ownership, StoreError> {
+        self.prepare(&claim.key.app).await?;
+        for _ in 0..RACES_MAX {
+            let previous = self.timeline(&claim.key).await?;
+            let next = ownership::adopt(previous.as_ref(), claim, epoch, checkpoint)?;
+            if self
+                .swap(&claim.key, previous.as_ref(), &next, None)
+                .await?
+            {
+                let now_ms = self.now_ms().await.unwrap_or(claim.now_ms);
+                return Ok(self.taken(claim, next, now_ms).await);
+            }
+        }
+        Err(contended("adopt"))
+    }
+
+    /// Writes the record of a stream that was taken. The stream is the claimant's whatever comes
+    /// of it: its first report makes a record that is missing.
+    async fn taken(&self, claim: &Claim, timeline: Timeline, now_ms: i64) -> Ownership {
+        let document = record::claimed(None, claim, &timeline.ownership, now_ms);
+        let written = self.write_record(&claim.key, &document.known, &timeline);
+        if let Err(error) = written.await {
+            let (app, stream) = (claim.key.app.as_str(), claim.key.id.as_str());
+            tracing::warn!(app, stream, %error, "claimed, but its record is not written yet");
+        }
+        timeline.ownership
     }
 
     /// The store's `update`: one write, unless somebody else has been at the record.
@@ -57,18 +98,18 @@ impl MongoStore {
     ) -> Result<(), StoreError> {
         let (mut figures, _) = documents::parts(report)?;
         figures.remove("owner");
-        let update_time_ms = report.update_time.max(at.wall_clock_ms);
-        figures.remove("updateTime");
-        let mut newest = doc! { "updateTime": update_time_ms };
+        let mut fields = documents::literals(figures);
+        fields.insert("updateTime", self.time.expression_ms());
         for (name, value) in documents::checkpoint(at)? {
-            newest.insert(format!("{}.{name}", documents::CHECKPOINT), value);
+            let name = format!("{}.{name}", documents::CHECKPOINT);
+            let newest = doc! { "$max": [format!("${name}"), { "$literal": value }] };
+            fields.insert(name, newest);
         }
         let broadcasts = self.broadcasts_of(&key.app, WriteConcern::nodes(1));
         let mine = doc! { "streamId": key.id.as_str(), "owner.epoch": documents::number(epoch) };
-        let written = broadcasts
-            .update_one(mine, doc! { "$set": figures, "$max": newest })
-            .await;
+        let written = broadcasts.update_one(mine, vec![doc! { "$set": fields }]);
         if written
+            .await
             .map_err(|error| failed("update", &error))?
             .matched_count
             > 0
@@ -79,7 +120,8 @@ impl MongoStore {
         let timeline = timeline.ok_or(StoreError::NotHeld { epoch })?;
         let timeline = timeline.checkpointed(epoch, at)?;
         // The stream is the caller's and its record is gone, or was never written.
-        let document = record::updated(None, report, &timeline.ownership, at.wall_clock_ms);
+        let now_ms = self.now_ms().await?;
+        let document = record::updated(None, report, &timeline.ownership, now_ms);
         self.write_record(key, &document.known, &timeline).await
     }
 
@@ -94,11 +136,11 @@ impl MongoStore {
             let held = self.timeline(key).await?;
             let held = held.ok_or(StoreError::NotHeld { epoch })?;
             let done = match held.released(epoch, end)? {
-                Some(released) => self.swap(key, Some(&held), &released).await?,
+                Some(released) => self.swap(key, Some(&held), &released, None).await?,
                 None => true,
             };
             if done {
-                return self.end_record(key, epoch, end.wall_clock_ms).await;
+                return self.end_record(key, epoch, AsEnded::Finished).await;
             }
         }
         Err(contended("release"))
@@ -111,31 +153,18 @@ impl MongoStore {
         now_ms: i64,
     ) -> Result<usize, StoreError> {
         let left = doc! { "ownership.nodeId": node_id, "tenure": documents::tenure(Tenure::Held) };
-        let cursor = self.timelines().find(left).await;
-        let cursor = cursor.map_err(|error| failed("release_all_of", &error))?;
         let mut freed = 0;
-        for document in self.list(cursor).await? {
-            let id = document.get_str("_id").unwrap_or_default().to_owned();
-            let key = id.split_once('/');
-            let key = key.and_then(|(app, id)| StreamKey::parse(app, id).ok());
-            let Some(key) = key else {
-                tracing::warn!(id, "a timeline that names no stream");
-                continue;
-            };
-            let Some(held) = self.timeline(&key).await? else {
-                continue;
-            };
-            if self.swap(&key, Some(&held), &held.lost(now_ms)).await? {
-                freed += 1;
-                let epoch = held.ownership.epoch;
-                self.end_record(&key, epoch, now_ms).await?;
+        loop {
+            let some = self.free(left.clone(), now_ms, AsEnded::Finished).await?;
+            if some == 0 {
+                return Ok(freed);
             }
+            freed += some;
         }
-        Ok(freed)
     }
 
     /// A stream's timeline, with the checkpoint that its record keeps for it.
-    async fn timeline(&self, key: &StreamKey) -> Result<Option<Timeline>, StoreError> {
+    pub(super) async fn timeline(&self, key: &StreamKey) -> Result<Option<Timeline>, StoreError> {
         let timelines = self.timelines();
         let found = timelines.find_one(doc! { "_id": key.to_string() }).await;
         let found = found.map_err(|error| failed("timeline", &error))?;
@@ -152,12 +181,14 @@ impl MongoStore {
         }))
     }
 
-    /// Puts `next` in the place of `previous`; false when somebody else was quicker.
-    async fn swap(
+    /// Puts `next` in the place of `previous`; false when somebody else was quicker, or the store's
+    /// clock is past `until_ms`.
+    pub(super) async fn swap(
         &self,
         key: &StreamKey,
         previous: Option<&Timeline>,
         next: &Timeline,
+        until_ms: Option<i64>,
     ) -> Result<bool, StoreError> {
         let id = key.to_string();
         let forget_at_ms = next.ended_ms.saturating_add(TIMELINE_KEPT_MS);
@@ -166,11 +197,15 @@ impl MongoStore {
         let written = match previous {
             None => timelines.insert_one(document).await.map(|_| true),
             Some(previous) => {
-                let unchanged = doc! {
+                let mut unchanged = doc! {
                     "_id": &id,
                     "ownership.epoch": documents::number(previous.ownership.epoch),
                     "tenure": documents::tenure(previous.tenure),
                 };
+                if let Some(until_ms) = until_ms {
+                    let until = DateTime::from_millis(until_ms);
+                    unchanged.insert("$expr", doc! { "$lte": [self.time.expression(), until] });
+                }
                 let swapped = timelines.find_one_and_replace(unchanged, document).await;
                 swapped.map(|before| before.is_some())
             }
@@ -217,36 +252,66 @@ impl MongoStore {
         Ok(())
     }
 
-    /// Deletes or finishes the record of an epoch that ended.
-    async fn end_record(&self, key: &StreamKey, epoch: u64, at_ms: i64) -> Result<(), StoreError> {
+    /// Deletes or marks the record of an epoch that ended, and notes that this was done.
+    pub(super) async fn end_record(
+        &self,
+        key: &StreamKey,
+        epoch: u64,
+        how: AsEnded,
+    ) -> Result<(), StoreError> {
         let broadcasts = self.broadcasts_of(&key.app, majority());
         let mine = doc! { "streamId": key.id.as_str(), "owner.epoch": documents::number(epoch) };
         let mut zombi = mine.clone();
         zombi.insert("zombi", true);
         let deleted = broadcasts.delete_one(zombi).await;
-        if deleted
-            .map_err(|error| failed("release", &error))?
-            .deleted_count
-            > 0
-        {
-            return Ok(());
+        let deleted = deleted.map_err(|error| failed("release", &error))?;
+        if deleted.deleted_count == 0 {
+            let mut set = doc! { "status": how.status() };
+            if how == AsEnded::Finished {
+                set.insert("updateTime", self.time.expression_ms());
+            }
+            let ended = vec![
+                doc! { "$set": set },
+                doc! { "$unset": ["owner", documents::CHECKPOINT] },
+            ];
+            let written = broadcasts.update_one(mine, ended).await;
+            written.map_err(|error| failed("release", &error))?;
         }
-        let finished = doc! {
-            "$set": { "status": "finished" },
-            "$unset": { "owner": "", documents::CHECKPOINT: "" },
-            "$max": { "updateTime": at_ms },
-        };
-        let written = broadcasts.update_one(mine, finished).await;
-        written.map_err(|error| failed("release", &error)).map(drop)
+        let timelines = self.cluster_collection("weirtimeline", WriteConcern::nodes(1));
+        let told = doc! { "_id": key.to_string(), "ownership.epoch": documents::number(epoch) };
+        let undue = doc! { "$unset": { documents::RECORD_DUE: "" } };
+        let told = timelines.update_one(told, undue).await;
+        told.map_err(|error| failed("release", &error)).map(drop)
     }
+}
 
-    async fn heartbeat_of(&self, node_id: &str) -> Result<Option<i64>, StoreError> {
-        let nodes = self.cluster_nodes(majority());
-        let found = nodes.find_one(doc! { "_id": node_id }).await;
-        let found = found.map_err(|error| failed("node", &error))?;
-        let node = found.as_ref().and_then(documents::read_node);
-        Ok(node.map(|node| node.last_update_time))
+/// What a record that outlives its epoch says of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AsEnded {
+    /// Its owner, or its owner's successor, ended it.
+    Finished,
+    /// Its owner is gone for good: time has made this of it already.
+    Abandoned,
+}
+
+impl AsEnded {
+    const fn status(self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Abandoned => "terminated_unexpectedly",
+        }
     }
+}
+
+/// The stream that a timeline's document is about.
+pub(super) fn key_of(timeline: &Document) -> Option<StreamKey> {
+    let id = timeline.get_str("_id").unwrap_or_default();
+    let key = id.split_once('/');
+    let key = key.and_then(|(app, id)| StreamKey::parse(app, id).ok());
+    if key.is_none() {
+        tracing::warn!(id, "a timeline that names no stream");
+    }
+    key
 }
 
 fn contended(operation: &'static str) -> StoreError {

@@ -17,6 +17,8 @@ use serde::de::DeserializeOwned;
 pub(super) const CHECKPOINT: &str = "weirCheckpoint";
 /// When a timeline may go; MongoDB itself deletes it then.
 pub(super) const FORGET_AT: &str = "forgetAt";
+/// Since when a timeline's end has not been told to its record, date.
+pub(super) const RECORD_DUE: &str = "recordDue";
 
 /// Fields that say what a record is: written when it is made, not by its publisher afterwards.
 const OF_THE_RECORD: [&str; 4] = ["streamId", "zombi", "date", "name"];
@@ -54,6 +56,7 @@ pub(super) fn timeline(
     document.insert("_id", id);
     if timeline.tenure != Tenure::Held {
         document.insert(FORGET_AT, DateTime::from_millis(forget_at_ms));
+        document.insert(RECORD_DUE, DateTime::from_millis(timeline.ended_ms));
     }
     Ok(document)
 }
@@ -71,18 +74,22 @@ pub(super) fn number(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
+/// `fields` as an update's pipeline takes them: as they are, whatever is in them.
+pub(super) fn literals(fields: Document) -> Document {
+    let literal = |(name, value)| (name, Bson::from(doc! { "$literal": value }));
+    fields.into_iter().map(literal).collect()
+}
+
+/// A node's fields but its time, which the store sets.
 pub(super) fn node(node: &NodeRecord) -> Document {
-    let role = mongodb::bson::serialize_to_bson(&node.role).unwrap_or(Bson::Null);
-    doc! {
-        "ip": &node.ip,
-        "role": role,
-        "lastUpdateTime": node.last_update_time,
-        "memory": &node.memory,
-        // Ant Media keeps a number here.
-        "cpu": node.cpu.parse::<i32>().map_or_else(|_| Bson::from(node.cpu.clone()), Bson::from),
-        "dbQueryAveargeTimeMs": i64::from(node.db_query_average_time_ms),
-        "version": &node.version,
+    let mut document = serialize_to_document(node).unwrap_or_default();
+    document.remove("id");
+    document.remove("lastUpdateTime");
+    // Ant Media keeps a number here.
+    if let Ok(cpu) = node.cpu.parse::<i32>() {
+        document.insert("cpu", cpu);
     }
+    document
 }
 
 /// A node, also one written by Ant Media, which names no role: its nodes do everything.
@@ -100,6 +107,13 @@ pub(super) fn read_node(document: &Document) -> Option<NodeRecord> {
     };
     let role = document.get("role").cloned();
     let role = role.and_then(|role| deserialize_from_bson(role).ok());
+    let number = |name| match document.get(name) {
+        Some(Bson::Double(number)) => *number,
+        _ => 0.0,
+    };
+    let optional = |name| document.get_str(name).ok().map(str::to_owned);
+    let viewers = document.get("viewers").cloned();
+    let viewers = viewers.and_then(|viewers| deserialize_from_bson(viewers).ok());
     Some(NodeRecord {
         id: document.get_str("_id").ok()?.to_owned(),
         ip: text("ip"),
@@ -109,7 +123,14 @@ pub(super) fn read_node(document: &Document) -> Option<NodeRecord> {
         cpu: text("cpu"),
         db_query_average_time_ms: u32::try_from(integer("dbQueryAveargeTimeMs")).unwrap_or(0),
         version: text("version"),
-        ..NodeRecord::default()
+        node_group: optional("nodeGroup"),
+        http_address: optional("httpAddress"),
+        rtmp_address: optional("rtmpAddress"),
+        streams: u32::try_from(integer("streams")).unwrap_or(0),
+        viewers: viewers.unwrap_or_default(),
+        ingress_mbps: number("ingressMbps"),
+        egress_mbps: number("egressMbps"),
+        draining: document.get_bool("draining").unwrap_or(false),
     })
 }
 

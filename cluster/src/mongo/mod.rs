@@ -4,9 +4,11 @@
 //! |---|---|---|
 //! | one an application (`liveapp`) | `broadcast` | a stream, by `streamId` (unique) |
 //! | `clusterdb` | `clusternode` | a node, by `_id` |
+//! | `clusterdb` | `weirlease` | a node's lease ([`crate::lease`]), by `_id` = node id |
+//! | `clusterdb` | `weirduty` | whose turn a task of the whole cluster is, by `_id` |
 //! | `clusterdb` | `weirtimeline` | a stream's newest epoch ([`crate::ownership::Timeline`]), by `_id` = `app/id` |
 //!
-//! All other records: see [`records`]. Field names are Ant Media's; documents that it wrote are read,
+//! All other records: see the table in `mongo/records.rs`. Field names are Ant Media's; documents that it wrote are read,
 //! and fields that are not known here stay. A field of the wrong type reads as its default.
 //!
 //! **Atomicity.** An epoch is taken by one conditional write on `weirtimeline`, acknowledged by a
@@ -27,19 +29,23 @@ mod changes;
 mod claims;
 mod documents;
 mod indexes;
+mod leases;
 mod options;
 mod records;
+mod sweep;
 mod whereabouts;
 
 pub use options::{MongoOptions, MongoOptionsError};
 
 use crate::clock::WallClock;
 use crate::follow::ChangesHealth;
+use crate::lease::{Lease, Leases};
 use crate::names::{AppName, StreamKey};
 use crate::store::{Claim, EpochEnd, Store, StoreError, StreamChange};
 use crate::types::{Broadcast, NodeRecord, Ownership};
 use async_trait::async_trait;
 use changes::Watch;
+use leases::StoreTime;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{ErrorKind, WriteFailure};
 use mongodb::options::{CollectionOptions, WriteConcern};
@@ -66,7 +72,7 @@ const DUPLICATE_KEY: i32 = 11_000;
 pub struct MongoStore {
     client: Client,
     options: MongoOptions,
-    clock: Arc<dyn WallClock>,
+    time: StoreTime,
     /// Collections whose indexes were seen to.
     prepared: Mutex<BTreeSet<String>>,
     watch: Watch,
@@ -85,10 +91,22 @@ impl MongoStore {
     ///
     /// # Errors
     /// [`MongoOptionsError`] for options that cannot be right.
-    pub async fn connect(
+    pub async fn connect(options: MongoOptions) -> Result<Self, MongoOptionsError> {
+        Self::with_time(options, StoreTime::Server).await
+    }
+
+    /// As [`MongoStore::connect`], with a clock in place of the server's, which tests cannot set.
+    ///
+    /// # Errors
+    /// [`MongoOptionsError`] for options that cannot be right.
+    pub async fn connect_with_clock(
         options: MongoOptions,
         clock: Arc<dyn WallClock>,
     ) -> Result<Self, MongoOptionsError> {
+        Self::with_time(options, StoreTime::Given(clock)).await
+    }
+
+    async fn with_time(options: MongoOptions, time: StoreTime) -> Result<Self, MongoOptionsError> {
         let client = Client::with_options(options.to_client_options().await?);
         let client = client.map_err(|_| MongoOptionsError::Malformed)?;
         let named = options.clone();
@@ -97,7 +115,7 @@ impl MongoStore {
             watch: Watch::new(client.clone(), options.poll_only, database_of),
             client,
             options,
-            clock,
+            time,
             prepared: Mutex::default(),
         })
     }
@@ -110,13 +128,16 @@ impl MongoStore {
     }
 
     fn timelines(&self) -> Collection<Document> {
-        let database = self.client.database(CLUSTER_DATABASE);
-        database.collection_with_options("weirtimeline", with(majority()))
+        self.cluster_collection("weirtimeline", majority())
     }
 
     fn cluster_nodes(&self, concern: WriteConcern) -> Collection<Document> {
+        self.cluster_collection("clusternode", concern)
+    }
+
+    fn cluster_collection(&self, name: &str, concern: WriteConcern) -> Collection<Document> {
         let database = self.client.database(CLUSTER_DATABASE);
-        database.collection_with_options("clusternode", with(concern))
+        database.collection_with_options(name, with(concern))
     }
 
     async fn list(&self, mut cursor: Cursor<Document>) -> Result<Vec<Document>, StoreError> {
@@ -188,6 +209,15 @@ impl Store for MongoStore {
         within("claim", self.take(&claim)).await
     }
 
+    async fn adopt(
+        &self,
+        claim: Claim,
+        epoch: u64,
+        checkpoint: EpochEnd,
+    ) -> Result<Ownership, StoreError> {
+        within("adopt", self.take_over(&claim, epoch, checkpoint)).await
+    }
+
     async fn update(
         &self,
         key: &StreamKey,
@@ -207,10 +237,29 @@ impl Store for MongoStore {
         self.free_all_of(node_id, now_ms).await
     }
 
+    async fn sweep(&self, node_id: &str) -> Result<usize, StoreError> {
+        // Bounded in number; each step has the driver's own limits.
+        self.sweep_as(node_id).await
+    }
+
+    async fn renew_lease(&self, node_id: &str) -> Result<Lease, StoreError> {
+        within("renew_lease", self.renew(node_id)).await
+    }
+
+    async fn end_lease(&self, node_id: &str) -> Result<(), StoreError> {
+        within("end_lease", self.give_up(node_id)).await
+    }
+
+    async fn leases(&self) -> Result<Leases, StoreError> {
+        within("leases", self.read_leases(doc! {})).await
+    }
+
     async fn heartbeat(&self, node: NodeRecord) -> Result<(), StoreError> {
         within("heartbeat", async {
             let nodes = self.cluster_nodes(WriteConcern::nodes(1));
-            let set = doc! { "$set": documents::node(&node) };
+            let mut fields = documents::literals(documents::node(&node));
+            fields.insert("lastUpdateTime", self.time.expression_ms());
+            let set = vec![doc! { "$set": fields }];
             let written = nodes.update_one(doc! { "_id": &node.id }, set).upsert(true);
             let written = written.await.map(drop);
             written.map_err(|error| failed("heartbeat", &error))

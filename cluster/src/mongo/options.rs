@@ -33,6 +33,8 @@ pub struct MongoOptions {
     /// costs the server some time for every write of the whole cluster, one that asks for every
     /// stream it serves: `docs/capacity.md` says from where on asking is cheaper.
     pub poll_only: bool,
+    /// Connections to one server at most, when the URI does not say; `None` = 32.
+    pub pool_max: Option<u32>,
 }
 
 /// Why the options cannot be used. Says nothing of what stands in them: it may be a password.
@@ -83,7 +85,9 @@ impl MongoOptions {
         client.app_name.get_or_insert_with(|| "weir".to_owned());
         client.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
         client.heartbeat_freq.get_or_insert(SERVER_HEARTBEAT);
-        client.max_pool_size.get_or_insert(POOL_MAX);
+        client
+            .max_pool_size
+            .get_or_insert(self.pool_max.unwrap_or(POOL_MAX));
         client
             .server_selection_timeout
             .get_or_insert(SERVER_SELECTION_TIMEOUT);

@@ -24,7 +24,7 @@ use crate::store::StoreError;
 use async_trait::async_trait;
 pub(super) use convert::{fields_of, to_document};
 use mongodb::Collection;
-use mongodb::bson::{Document, doc};
+use mongodb::bson::{Document, RawDocument, RawDocumentBuf, doc};
 use mongodb::options::{ReturnDocument, WriteConcern};
 use tokio::sync::broadcast;
 
@@ -38,12 +38,13 @@ impl Records for MongoStore {
         check::place(place)?;
         within("record_get", async {
             let records = self.records_at(place, majority());
+            let records = records.clone_with_type::<RawDocumentBuf>();
             let found = records.find_one(filter::named(place)).await;
             let found = found.map_err(|error| failed("record_get", &error))?;
             if let (Some(app), true) = (&place.app, found.is_some()) {
                 self.watch.learn(app);
             }
-            Ok(found.map(|document| shown(place.kind, document)))
+            found.map(|raw| read(place.kind, &raw)).transpose()
         })
         .await
     }
@@ -65,11 +66,12 @@ impl Records for MongoStore {
         }
         within("record_patch", async {
             let records = self.records_at(place, majority());
+            let records = records.clone_with_type::<RawDocumentBuf>();
             let change = doc! { "$set": to_document(&set) };
             let patched = records.find_one_and_update(filter::named(place), change);
             let patched = patched.return_document(ReturnDocument::After).await;
             let patched = patched.map_err(|error| failed("record_patch", &error))?;
-            Ok(patched.map(|document| shown(place.kind, document)))
+            patched.map(|raw| read(place.kind, &raw)).transpose()
         })
         .await
     }
@@ -97,9 +99,13 @@ impl Records for MongoStore {
             let records = self.records_of(query.kind, query.app.as_ref(), majority());
             let find = records.find(filter::of(query)).sort(sort(query));
             let find = find.skip(u64::from(offset.unsigned_abs())).limit(size);
-            let cursor = find.await.map_err(|error| failed("record_list", &error))?;
-            let documents = self.list(cursor).await?.into_iter();
-            Ok(documents.map(|d| shown(query.kind, d)).collect())
+            let refused = |error| failed("record_list", &error);
+            let mut cursor = find.await.map_err(refused)?;
+            let mut found = Vec::new();
+            while cursor.advance().await.map_err(refused)? {
+                found.push(read(query.kind, cursor.current())?);
+            }
+            Ok(found)
         })
         .await
     }
@@ -291,6 +297,16 @@ impl MongoStore {
 fn writable(place: &Place, fields: Fields) -> Result<Fields, StoreError> {
     check::place(place)?;
     check::writable(place.kind, fields)
+}
+
+/// The record in a document's bytes. Read through serde, an object that looks like extended JSON
+/// would turn into what it looks like.
+fn read(kind: Kind, raw: &RawDocument) -> Result<Fields, StoreError> {
+    let document = Document::try_from(raw).map_err(|error| StoreError::Damaged {
+        key: kind.name().to_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok(shown(kind, document))
 }
 
 /// What callers see of a document.

@@ -18,9 +18,28 @@ fn claim_by(node: &str, now_ms: i64) -> Claim {
 const fn at(next_sequence_number: u64, media_time_ms: i64, wall_clock_ms: i64) -> EpochEnd {
     EpochEnd {
         next_sequence_number,
+        next_discontinuity_sequence: 0,
         media_time_ms,
         wall_clock_ms,
     }
+}
+
+/// What a store without leases sees: heartbeats.
+fn heard(heartbeat_ms: Option<i64>, now_ms: i64) -> Sight {
+    Sight {
+        now_ms,
+        heartbeat_ms,
+        ..Sight::default()
+    }
+}
+
+fn take(
+    previous: Option<&Timeline>,
+    claim: &Claim,
+    heartbeat_ms: Option<i64>,
+    now_ms: i64,
+) -> Result<Timeline, StoreError> {
+    super::take(previous, claim, &heard(heartbeat_ms, now_ms))
 }
 
 fn first(now_ms: i64) -> Timeline {

@@ -8,9 +8,8 @@ fn ownership() -> Ownership {
     Ownership {
         node_id: "a".to_owned(),
         epoch: 5,
-        first_sequence_number: 0,
-        media_time_ms: 0,
         wall_clock_ms: 1_000,
+        ..Ownership::default()
     }
 }
 
@@ -43,6 +42,7 @@ fn a_stream_unknown_until_published_gets_a_whole_record() {
             ..Broadcast::default()
         }),
         &ownership(),
+        1_000,
     );
     let record = document.known;
     assert_eq!(record.stream_id, "s");
@@ -68,6 +68,7 @@ fn publishing_keeps_what_rest_wrote_and_what_is_not_known_here() {
             ..Broadcast::default()
         }),
         &ownership(),
+        1_000,
     );
     let json = serde_json::to_value(&document).unwrap();
     assert_eq!(json["name"], "Mine");
@@ -89,6 +90,7 @@ fn a_report_changes_figures_and_nothing_it_does_not_know() {
             ..Broadcast::default()
         }),
         &ownership(),
+        1_000,
     );
     let report = Broadcast {
         status: BroadcastStatus::Broadcasting,
@@ -112,6 +114,7 @@ fn an_ended_zombi_is_gone_and_another_is_finished() {
         Some(&made_by_rest()),
         &claim_with(Broadcast::default()),
         &ownership(),
+        1_000,
     );
     let after = ended(&rest, 9_000).unwrap();
     assert_eq!(after.known.status, BroadcastStatus::Finished);
@@ -122,6 +125,11 @@ fn an_ended_zombi_is_gone_and_another_is_finished() {
         ..Broadcast::default()
     });
     assert_eq!(ended(&zombi, 9_000), None);
+    let after = abandoned(&rest).unwrap().known;
+    assert_eq!(after.status, BroadcastStatus::TerminatedUnexpectedly);
+    assert_eq!(after.owner, None);
+    assert_eq!(after.update_time, rest.known.update_time);
+    assert_eq!(abandoned(&zombi), None);
 }
 
 #[test]

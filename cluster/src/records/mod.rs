@@ -20,7 +20,7 @@
 //! dies: counters and events only.
 //!
 //! **Failures** are [`StoreError`]s. Records with fields of the wrong type are still listed; reading
-//! them into a type takes the default for what cannot be read ([`read`]).
+//! them into a type takes the default for what cannot be read ([`kinds::read`]).
 
 pub mod cached;
 pub(crate) mod check;

@@ -92,6 +92,7 @@ async fn full_inside() {
     let live = store.claim(live).await.unwrap();
     let ballast = fill(&disk);
     let acknowledged = claim_until_full(&store).await;
+    clock.advance(5_000);
     goes_on_in_memory(&store, &acknowledged, &live).await;
     let second = EmbeddedStore::open(&disk.join("other.redb"), Arc::new(clock.clone()));
     let error = second.err().unwrap();
@@ -149,7 +150,7 @@ async fn goes_on_in_memory(
     let record = store.broadcast(&key("live")).await.unwrap().unwrap();
     assert_eq!(
         record.update_time,
-        START_MS + 10_000,
+        START_MS + 5_000,
         "live streams stay live"
     );
     let released = store.release(&key("live"), live.epoch, at).await;

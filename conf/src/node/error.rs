@@ -101,7 +101,7 @@ fn names(names: &[String]) -> String {
 }
 
 /// Text from outside, in quotes, control characters escaped, shortened.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const SHOWN_CHARS_MAX: usize = 60;
     let mut short: String = text.chars().take(SHOWN_CHARS_MAX).collect();
     if short.len() < text.len() {

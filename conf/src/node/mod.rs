@@ -27,7 +27,7 @@ mod kind;
 mod layout;
 mod load;
 mod nearest;
-mod properties;
+pub(crate) mod properties;
 mod reference;
 mod relations;
 mod types;
@@ -39,6 +39,7 @@ pub use config::{
     AppConfig, CacheConfig, ClusterConfig, DbConfig, EncoderConfig, HttpConfig, LogConfig,
     NodeConfig, RtmpConfig,
 };
+pub(crate) use error::shown;
 pub use error::{ConfError, ConfErrors, ERRORS_MAX, Place, Problem, Warning};
 pub use layout::Layout;
 pub use load::{Loaded, read_file};

@@ -21,13 +21,13 @@ pub const FILE_BYTES_MAX: usize = 1024 * 1024;
 
 /// One `key = value` as it was written, unescaped.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The key.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// The value, perhaps empty.
-    pub(super) value: String,
+    pub(crate) value: String,
     /// Where the entry starts, counted from 1.
-    pub(super) line: u32,
+    pub(crate) line: u32,
 }
 
 /// The value is left out: it may be a password.
@@ -39,15 +39,15 @@ impl std::fmt::Debug for Entry {
 
 /// Why one line, or (line 0) the whole file, cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct SyntaxError {
+pub(crate) struct SyntaxError {
     /// Counted from 1; 0 = the file as a whole.
-    pub(super) line: u32,
+    pub(crate) line: u32,
     /// What is wrong and what would be right.
-    pub(super) reason: &'static str,
+    pub(crate) reason: &'static str,
 }
 
 /// Reads a whole file. Lines that cannot be read are reported and the rest is still read.
-pub(super) fn parse(bytes: &[u8]) -> (Vec<Entry>, Vec<SyntaxError>) {
+pub(crate) fn parse(bytes: &[u8]) -> (Vec<Entry>, Vec<SyntaxError>) {
     let whole = |reason| (Vec::new(), vec![SyntaxError { line: 0, reason }]);
     if bytes.len() > FILE_BYTES_MAX {
         return whole("is longer than 1 MiB, the most a properties file may have");

@@ -77,9 +77,8 @@ impl StreamSource for Signpost {
                 record.owner = Some(Ownership {
                     node_id: "origin".to_owned(),
                     epoch: 7,
-                    first_sequence_number: 0,
-                    media_time_ms: 0,
                     wall_clock_ms: NOW_MS,
+                    ..Ownership::default()
                 });
                 record
             }))
@@ -91,6 +90,7 @@ fn directory(signpost: &Arc<Signpost>, clock: &ManualClock) -> Directory {
     let options = DirectoryOptions {
         ttl: Duration::ZERO,
         negative_ttl: Duration::ZERO,
+        refresh_min: Duration::ZERO,
         serve_while_asking: Duration::ZERO,
         ..DirectoryOptions::default()
     };

@@ -7,6 +7,7 @@
 pub mod rtmp;
 
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use tokio::sync::mpsc;
@@ -40,9 +41,12 @@ pub enum PublishRefusal {
     /// No such application on this node.
     #[error("application {0:?} does not exist")]
     UnknownApp(String),
-    /// Someone publishes this id now.
-    #[error("stream id is in use")]
+    /// Someone publishes this id now, here or at another node.
+    #[error("stream id is in use: another encoder publishes it")]
     StreamIdInUse,
+    /// Another node has the stream; it neither answers nor has it been gone for long enough.
+    #[error("stream id is in use by a node that does not answer; try again")]
+    OwnerSilent,
     /// The node is full or stopping.
     #[error("node accepts no publisher now: {0}")]
     Unavailable(String),
@@ -64,8 +68,66 @@ pub enum PublishEvent {
 #[derive(Debug)]
 pub struct Publisher {
     /// Bounded; `send` waits while the owner is busy and fails when the owner told the session to
-    /// stop (fenced, shut down): then the session closes the connection.
+    /// stop: then the session tells its encoder why ([`Farewell::reason`]) and closes.
     pub events: mpsc::Sender<PublishEvent>,
+    /// Why, once it did.
+    pub farewell: Farewell,
+}
+
+/// Why a stream's owner made its publisher go, in words for the encoder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Closed {
+    /// A newer epoch of the stream has begun at another node.
+    #[error("the stream was taken over by another encoder at another node")]
+    TakenOver,
+    /// Another encoder came for the stream while this one sent nothing.
+    #[error("nothing was sent for a while, and another encoder has come for the stream")]
+    Silent,
+    /// Nothing came that a viewer can start from.
+    #[error("no key frame came in time")]
+    NoKeyframe,
+    /// What came cannot be packaged.
+    #[error("the media sent cannot be packaged")]
+    MediaRefused,
+    /// The application is no more.
+    #[error("the application was deleted")]
+    AppDeleted,
+    /// The node stops.
+    #[error("the node is stopping")]
+    Shutdown,
+}
+
+impl Closed {
+    /// A word for metrics and logs.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::TakenOver => "taken_over",
+            Self::Silent => "silent",
+            Self::NoKeyframe => "no_keyframe",
+            Self::MediaRefused => "media_refused",
+            Self::AppDeleted => "app_deleted",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// The owner's last word to its publisher, said before the door closes. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Farewell(Arc<OnceLock<Closed>>);
+
+impl Farewell {
+    /// What was said; `None` when the door is open, or closed without a word.
+    #[must_use]
+    pub fn reason(&self) -> Option<Closed> {
+        self.0.get().copied()
+    }
+
+    /// Says why; only the first word counts.
+    pub(crate) fn say(&self, reason: Closed) {
+        let _ = self.0.set(reason);
+    }
 }
 
 /// Who may publish: checks names, finds or makes the stream's owner task.

@@ -1,11 +1,14 @@
 //! Media objects over HTTP, for edges.
 //!
 //! Every object is answered whole from RAM, from an immutable snapshot: no lock is held, no byte
-//! copied, no store asked. Ranges, CORS and compression are the edge's work. What does not exist
-//! (not yet, not any more, never) is one cheap 404. GET and HEAD only; others are 405.
+//! copied, no store asked. Ranges, CORS and compression are the edge's work. GET and HEAD only;
+//! others are 405. What this node does not have may be another's ([`elsewhere`]); what nobody has
+//! is a 404, and what will be there in a moment a 503, which edges bridge with what they have.
 
+mod elsewhere;
 mod listen;
 mod path;
+mod yielding;
 
 use std::sync::Arc;
 
@@ -16,13 +19,15 @@ use axum::routing::get;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
+use weir_cluster::ClusterKey;
 use weir_media::TrackKind;
 
 pub use listen::{HttpLimits, HttpListener, Peer, serve_http};
 use path::{Object, ObjectPath};
 
 use crate::metrics::{ObjectCounters, ObjectMetrics};
-use crate::streams::Streams;
+use crate::peers::HOP_HEADER;
+use crate::stream::Context;
 use crate::window::Snapshot;
 
 const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
@@ -34,34 +39,48 @@ const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=3600, immutable
 
 #[derive(Clone, Debug)]
 struct Objects {
-    streams: Arc<Streams>,
-    metrics: ObjectMetrics,
+    context: Arc<Context>,
 }
 
-/// The routes under which objects are served; mergeable with others.
-pub(crate) fn router(streams: Arc<Streams>, metrics: ObjectMetrics) -> Router {
+/// The routes under which objects are served, and streams yielded; mergeable with others.
+pub(crate) fn router(context: Arc<Context>, key: ClusterKey) -> Router {
     Router::new()
         .route("/{app}/streams/{*object}", get(object))
-        .with_state(Objects { streams, metrics })
+        .with_state(Objects {
+            context: Arc::clone(&context),
+        })
+        .merge(yielding::router(context, key))
 }
 
 async fn object(State(objects): State<Objects>, request: Request<Body>) -> Response<Body> {
     let path = request.uri().path();
-    let found = ObjectPath::parse(path).and_then(|path| {
-        let stream = objects.streams.get(&path.stream)?;
-        find(&stream.snapshot.load(), path.object).map(|body| (path.object, body))
+    let metrics = &objects.context.metrics.objects;
+    let named = ObjectPath::parse(path);
+    let found = named.as_ref().and_then(|named| {
+        let stream = objects.context.streams.get(&named.stream)?;
+        find(&stream.snapshot.load(), named.object).map(|body| (named.object, body))
     });
     let peer = request.extensions().get::<Peer>();
     let Some((object, body)) = found else {
-        objects.metrics.missing.inc();
+        let response = match &named {
+            Some(named) => {
+                let hopped = request.headers().contains_key(HOP_HEADER);
+                elsewhere::answer(&objects.context, named, path, hopped).await
+            }
+            None => missing(),
+        };
+        let status = response.status().as_u16();
+        if status == StatusCode::NOT_FOUND {
+            metrics.missing.inc();
+        }
         tracing::debug!(
             target: "weir_origin::access",
             peer = peer.map(tracing::field::display),
-            method = %request.method(), path, status = 404, bytes = 0,
+            method = %request.method(), path, status, here = false,
         );
-        return missing();
+        return response;
     };
-    let counters = objects.metrics.of(object);
+    let counters = metrics.of(object);
     counters.objects.inc();
     let bytes = body.len();
     counters
@@ -122,7 +141,7 @@ fn respond(object: Object, body: Bytes) -> Response<Body> {
     response
 }
 
-fn missing() -> Response<Body> {
+pub(super) fn missing() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NOT_FOUND;
     response.headers_mut().insert(CACHE_CONTROL, CHANGING);

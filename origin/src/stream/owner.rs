@@ -1,9 +1,10 @@
 //! The owner task: waits for what happens to its stream, and does what its machine says.
 //!
 //! Everything but waiting is synchronous, so between two waits the stream is always in a state
-//! that makes sense. Order of attention: stop, store, askers, timers, media; media is taken in
-//! batches of at most [`PUBLISH_EVENTS_MAX`], so none of the others waits for long.
+//! that makes sense. Order of attention: stop, store, other nodes, askers, timers, media; media is
+//! taken in batches of at most [`PUBLISH_EVENTS_MAX`], so none of the others waits for long.
 
+mod epochs;
 mod media;
 
 use std::collections::VecDeque;
@@ -12,20 +13,21 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::WaitForCancellationFutureOwned;
-use weir_cluster::{Claim, EpochEnd, Ownership, StreamKey};
+use weir_cluster::{Broadcast, Ownership, StreamKey};
 
 use super::Context;
-use super::calls::{self, StoreCall, StoreReply};
-use super::event::{Action, EpochKind, Event};
+use super::calls::{self, Asked, PeerCall, StoreCall, StoreReply};
+use super::event::{Action, ClaimOutcome, Event};
 use super::packager::Packager;
 use super::record::Record;
 use super::state::{Limits, StreamState};
-use crate::ingest::{PublishEvent, PublishRefusal, Publisher};
+use crate::ingest::{Farewell, PublishEvent, PublishRefusal};
 use crate::options::{AppOptions, PUBLISH_EVENTS_MAX};
-use crate::streams::{Ask, StreamHandle};
+use crate::peers::Given;
+use crate::streams::{Ask, PublishAsk, StreamHandle, YieldReply};
 use crate::window::{Window, WindowOptions};
 
 /// Far enough to be never, near enough not to overflow, ms.
@@ -35,6 +37,7 @@ const NEVER_MS: u64 = 365 * 24 * 3_600 * 1_000;
 enum Input {
     Shutdown,
     Store(StoreReply),
+    Owner(Asked),
     Asked(Ask),
     Due,
     /// That many events are in the batch; none: the session is gone.
@@ -44,7 +47,10 @@ enum Input {
 /// The connected publisher's end.
 struct Connected {
     events: mpsc::Receiver<PublishEvent>,
+    farewell: Farewell,
     peer: SocketAddr,
+    /// When it last sent something; when it was let in, at first.
+    heard_ms: u64,
 }
 
 pub(super) struct Owner {
@@ -56,32 +62,45 @@ pub(super) struct Owner {
     window: Window,
     window_bytes: i64,
     started: Instant,
-    asker: Option<Ask>,
+    asker: Option<PublishAsk>,
+    /// Nodes that wait for this one to yield.
+    yielding: Vec<oneshot::Sender<YieldReply>>,
     publisher: Option<Connected>,
     packager: Option<Packager>,
     media_started: bool,
     record: Option<Record>,
     claimed: Option<Ownership>,
+    /// What came of a claim too late.
+    late: Option<Ownership>,
+    /// Where the former owner said that it ended, when it yielded to the present asker.
+    given: Option<Given>,
+    /// And where it is.
+    former: Option<String>,
+    /// The present epoch, as it began.
+    begun: Option<Ownership>,
+    /// The record of a broadcast that has ended, for a store that has not heard of it yet.
+    ended: Option<Broadcast>,
     epoch: u64,
+    /// The last claim found the store away.
+    away: bool,
     store_call: Option<StoreCall>,
+    peer_call: Option<PeerCall>,
     batch: Vec<PublishEvent>,
     stopping: bool,
     done: bool,
 }
 
 impl Owner {
-    pub(super) fn new(
-        context: Arc<Context>,
-        key: StreamKey,
-        app: AppOptions,
-        handle: Arc<StreamHandle>,
-    ) -> Self {
+    pub(super) fn new(context: Arc<Context>, key: StreamKey, handle: Arc<StreamHandle>) -> Self {
+        let app = AppOptions::default();
         let options = &context.options;
         let state = StreamState::new(Limits {
             publish_grace_ms: options.publish_grace_ms,
             ended_linger_ms: options.ended_linger_ms,
             first_keyframe_timeout_ms: options.first_keyframe_timeout_ms,
             checkpoint_interval_ms: options.checkpoint_interval_ms,
+            takeover_timeout_ms: options.takeover_timeout_ms,
+            yield_silence_ms: options.yield_silence_ms,
         });
         let window = Window::new(WindowOptions {
             stream_id: key.id.as_str().to_owned(),
@@ -98,13 +117,21 @@ impl Owner {
             window_bytes: 0,
             started: Instant::now(),
             asker: None,
+            yielding: Vec::new(),
             publisher: None,
             packager: None,
             media_started: false,
             record: None,
             claimed: None,
+            late: None,
+            given: None,
+            former: None,
+            begun: None,
+            ended: None,
             epoch: 0,
+            away: false,
             store_call: None,
+            peer_call: None,
             batch: Vec::with_capacity(PUBLISH_EVENTS_MAX),
             stopping: false,
             done: false,
@@ -130,6 +157,10 @@ impl Owner {
                     self.dispatch(Event::Shutdown);
                 }
                 Input::Store(reply) => self.store_replied(reply),
+                Input::Owner(asked) => {
+                    (self.given, self.former) = (asked.given, asked.given.and(asked.adress));
+                    self.dispatch(Event::OwnerAnswered(asked.answer));
+                }
                 Input::Asked(ask) => self.asked(ask),
                 Input::Due => {
                     armed_ms = None;
@@ -159,6 +190,10 @@ impl Owner {
                 self.store_call = None;
                 Input::Store(reply)
             }
+            asked = wait_for(self.peer_call.as_mut()) => {
+                self.peer_call = None;
+                Input::Owner(asked)
+            }
             Some(ask) = asks.recv() => Input::Asked(ask),
             () = sleep => Input::Due,
             count = receive(publisher, &mut self.batch) => Input::Media(count),
@@ -174,14 +209,32 @@ impl Owner {
     }
 
     fn asked(&mut self, ask: Ask) {
-        match self.state.ask(self.now_ms()) {
-            Err(refusal) => refuse(ask, refusal),
-            Ok(actions) => {
-                self.asker = Some(ask);
-                for action in actions {
-                    self.act(action);
+        match ask {
+            Ask::Publish(ask) => match self.state.ask(self.now_ms()) {
+                Err(refusal) => refuse(ask, refusal),
+                Ok(actions) => {
+                    self.asker = Some(ask);
+                    (self.given, self.former) = (None, None);
+                    for action in actions {
+                        self.act(action);
+                    }
                 }
+            },
+            Ask::Yield(reply) => {
+                self.yielding.push(reply);
+                let heard_ms = self.publisher.as_ref().map_or(0, |p| p.heard_ms);
+                let silent_ms = self.now_ms().saturating_sub(heard_ms);
+                self.dispatch(Event::AskedToYield { silent_ms });
             }
+            Ask::Superseded { epoch } if epoch > self.epoch => {
+                tracing::warn!(
+                    app = %self.key.app, stream = %self.key.id, own = self.epoch, epoch,
+                    "another node has begun a newer epoch"
+                );
+                self.dispatch(Event::Superseded);
+            }
+            Ask::Superseded { .. } => {}
+            Ask::AppDeleted => self.dispatch(Event::AppDeleted),
         }
     }
 
@@ -189,8 +242,20 @@ impl Owner {
         let event = match reply {
             StoreReply::Claimed(outcome, ownership) => {
                 self.claimed = ownership;
+                self.away = outcome == ClaimOutcome::Away;
                 Event::ClaimDone(outcome)
             }
+            StoreReply::ClaimLate(rest) => {
+                self.away = true;
+                self.store_call = Some(rest);
+                Event::ClaimDone(ClaimOutcome::Unknown)
+            }
+            StoreReply::LateClaimed(late) => {
+                let taken = late.is_some();
+                self.late = late;
+                Event::LateClaimDone(taken)
+            }
+            StoreReply::Adopted(outcome) => Event::AdoptDone(outcome),
             StoreReply::Checkpointed(outcome) => Event::CheckpointDone(outcome),
             StoreReply::Released(outcome) => Event::ReleaseDone(outcome),
         };
@@ -210,6 +275,12 @@ impl Owner {
     fn act(&mut self, action: Action) -> Option<Event> {
         match action {
             Action::Claim => self.claim(),
+            Action::AskOwner => {
+                let ask = calls::ask_owner(&self.context, self.key.clone(), self.away);
+                self.peer_call = Some(ask);
+            }
+            Action::Adopt => self.adopt(),
+            Action::GiveBack => self.give_back(),
             Action::Checkpoint => self.checkpoint(),
             Action::Release => self.release(),
             Action::Admit(kind) => return self.admit(kind),
@@ -222,15 +293,18 @@ impl Owner {
             Action::FinishSegment => return self.finish_segment(),
             Action::EndPlaylists => {
                 self.window.end();
-                self.record = None;
-                self.show();
+                self.close_record();
                 tracing::info!(app = %self.key.app, stream = %self.key.id, "stream ended");
             }
             Action::WithdrawPlaylists => {
                 self.drop_publisher();
                 self.packager = None;
                 self.window.withdraw();
-                self.record = None;
+                self.close_record();
+            }
+            Action::AnswerYield(answer) => self.answer_yield(answer),
+            Action::DropMedia => {
+                self.window.clear();
                 self.show();
             }
             Action::Forget => {
@@ -242,111 +316,9 @@ impl Owner {
         }
         None
     }
-
-    fn claim(&mut self) {
-        let Some(ask) = &self.asker else { return };
-        let now_ms = self.wall_ms();
-        let options = &self.context.options;
-        // A publisher that is back carries the broadcast on; its figures are not begun anew.
-        let broadcast = match &self.record {
-            Some(record) => record.broadcast(),
-            None => {
-                let adress = &options.origin_adress;
-                Record::new(&self.key, &ask.request, adress, now_ms).broadcast()
-            }
-        };
-        let claim = Claim {
-            key: self.key.clone(),
-            node_id: options.node_id.clone(),
-            origin_adress: options.origin_adress.clone(),
-            now_ms,
-            segment_duration_ms: self.app.segment_duration_ms,
-            broadcast,
-        };
-        self.store_call = Some(calls::claim(&self.context, claim));
-    }
-
-    fn checkpoint(&mut self) {
-        let (now_ms, media_time_ms) = (self.wall_ms(), self.window.media_time_ms());
-        let (key, epoch, end) = (self.key.clone(), self.epoch, self.end_at(now_ms));
-        let Some(record) = self.record.as_mut() else {
-            return;
-        };
-        let broadcast = record.at(now_ms, media_time_ms);
-        let call = calls::checkpoint(&self.context, key, epoch, broadcast, end);
-        self.store_call = Some(call);
-    }
-
-    fn release(&mut self) {
-        let end = self.end_at(self.wall_ms());
-        let call = calls::release(&self.context, self.key.clone(), self.epoch, end);
-        self.store_call = Some(call);
-    }
-
-    const fn end_at(&self, wall_clock_ms: i64) -> EpochEnd {
-        EpochEnd {
-            next_sequence_number: self.window.next_sequence_number(),
-            media_time_ms: self.window.media_time_ms(),
-            wall_clock_ms,
-        }
-    }
-
-    fn admit(&mut self, kind: EpochKind) -> Option<Event> {
-        let ask = self.asker.take()?;
-        let now_ms = self.wall_ms();
-        self.start_epoch(kind);
-        let (media_time_ms, number) = (
-            self.window.media_time_ms(),
-            self.window.next_sequence_number(),
-        );
-        let adress = &self.context.options.origin_adress;
-        let record = match self.record.take() {
-            Some(record) => record,
-            None => Record::new(&self.key, &ask.request, adress, now_ms),
-        };
-        let record = self.record.insert(record);
-        record.publisher(&ask.request);
-        record.start_epoch(now_ms, media_time_ms);
-        self.media_started = false;
-        self.packager = Some(Packager::new(&self.app, number, media_time_ms));
-        self.show();
-        tracing::info!(
-            peer = %ask.request.peer, app = %self.key.app, stream = %self.key.id,
-            epoch = self.epoch, sequence_number = number, ?kind, "publisher admitted"
-        );
-        let (events, receiver) = mpsc::channel(PUBLISH_EVENTS_MAX);
-        self.publisher = Some(Connected {
-            events: receiver,
-            peer: ask.request.peer,
-        });
-        self.context.metrics.publishers.inc();
-        let gone = ask.reply.send(Ok(Publisher { events })).is_err();
-        gone.then_some(Event::ConnectionLost)
-    }
-
-    /// Numbers and media time of our own window outrank the store's when a publisher is back: it
-    /// knows them from our last checkpoint, and this node has cut every segment since.
-    fn start_epoch(&mut self, kind: EpochKind) {
-        let (number, media_time_ms) = (
-            self.window.next_sequence_number(),
-            self.window.media_time_ms(),
-        );
-        let claimed = self.claimed.take();
-        if let Some(ownership) = &claimed {
-            self.epoch = ownership.epoch;
-        }
-        match (kind, claimed) {
-            (EpochKind::Fresh, Some(claimed)) => self.window.start_afresh(
-                claimed.epoch,
-                claimed.first_sequence_number.max(number),
-                claimed.media_time_ms.max(media_time_ms),
-            ),
-            _ => self.window.start_epoch(self.epoch, number, media_time_ms),
-        }
-    }
 }
 
-async fn wait_for(call: Option<&mut StoreCall>) -> StoreReply {
+async fn wait_for<F: Future + Unpin>(call: Option<&mut F>) -> F::Output {
     match call {
         Some(call) => call.await,
         None => std::future::pending().await,
@@ -363,7 +335,7 @@ async fn receive(
     }
 }
 
-fn refuse(ask: Ask, refusal: PublishRefusal) {
+fn refuse(ask: PublishAsk, refusal: PublishRefusal) {
     // A session that went away meanwhile needs no answer.
     let _ = ask.reply.send(Err(refusal));
 }

@@ -1,7 +1,7 @@
 //! The life of one stream as a pure machine: what happened and the time in, what to do out.
 //!
 //! ```text
-//!            ask                 claimed            segment cut
+//!            ask                 let in             segment cut
 //!   Idle ─────────▶ Claiming ─────────▶ Preparing ─────────▶ Live
 //!    ▲  refused │     ▲  ▲                  │ lost, nothing    │ unpublish
 //!    └──────────┘ ask │  │ ask              │ cut, unpublish   ▼
@@ -10,13 +10,21 @@
 //!                     └───────────────────────┘   Grace ◀──────┘
 //! ```
 //!
+//! Claiming is more than one question where another node has the stream, or the store is away; see
+//! [`claiming`]. What makes a stream leave its publisher or this node is in [`leaving`].
+//!
 //! At most one store call runs at a time and none is waited for: a call is an action, its outcome
-//! an event. So a store that hangs delays a claim and a checkpoint, and never a frame.
+//! an event. So a store that hangs delays a claim and a checkpoint, and never a frame. An epoch
+//! that the store does not know yet ([`StreamState::unregistered`]) is registered before anything
+//! else is written of it, and what is owed to the store is owed until it took it.
 //!
 //! Time is `now_ms`, milliseconds of a clock that never goes back, from any start.
 
+mod claiming;
+mod leaving;
+
 use crate::ingest::PublishRefusal;
-use crate::stream::event::{Action, ClaimOutcome, CloseReason, EpochKind, Event, WriteOutcome};
+use crate::stream::event::{Action, EpochKind, Event, WriteOutcome, Yield};
 
 /// The times a stream lives by, ms.
 #[derive(Clone, Copy, Debug)]
@@ -25,16 +33,26 @@ pub(crate) struct Limits {
     pub(crate) ended_linger_ms: u64,
     pub(crate) first_keyframe_timeout_ms: u64,
     pub(crate) checkpoint_interval_ms: u64,
+    pub(crate) takeover_timeout_ms: u64,
+    pub(crate) yield_silence_ms: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Idle,
-    Claiming { from: Resting },
+    Claiming {
+        from: Resting,
+        step: Step,
+        give_up_ms: u64,
+    },
     Preparing,
     Live,
-    Grace { until_ms: u64 },
-    Ended { until_ms: u64 },
+    Grace {
+        until_ms: u64,
+    },
+    Ended {
+        until_ms: u64,
+    },
     Gone,
 }
 
@@ -44,6 +62,17 @@ enum Resting {
     Idle,
     Grace { until_ms: u64 },
     Ended { until_ms: u64 },
+}
+
+/// Whom a claim waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The store.
+    Store,
+    /// The node that has the stream; the store said so, or, when it is away, what is remembered.
+    Owner { away: bool },
+    /// The end of the lease of a node that cannot be reached: the store is asked again then.
+    Lease { again_ms: u64 },
 }
 
 impl From<Resting> for Phase {
@@ -68,8 +97,16 @@ pub(crate) struct StreamState {
     next_checkpoint_ms: u64,
     store_busy: bool,
     checkpoint_wanted: bool,
-    /// When the release is due, if one is owed.
+    /// The store was not told yet that the epoch has ended.
+    owes: bool,
+    /// When the release is due, if one is owed and nothing supersedes it.
     release_at_ms: Option<u64>,
+    /// When the registration of a provisional epoch is due, if the store does not know it yet.
+    adopt_at_ms: Option<u64>,
+    /// A late claim's epoch is to be given back.
+    give_back: bool,
+    /// Other nodes wait for the release.
+    yielding: bool,
     stopping: bool,
 }
 
@@ -83,7 +120,11 @@ impl StreamState {
             next_checkpoint_ms: 0,
             store_busy: false,
             checkpoint_wanted: false,
+            owes: false,
             release_at_ms: None,
+            adopt_at_ms: None,
+            give_back: false,
+            yielding: false,
             stopping: false,
         }
     }
@@ -92,14 +133,27 @@ impl StreamState {
     pub(crate) fn deadline_ms(&self) -> Option<u64> {
         let phase_ms = match self.phase {
             Phase::Preparing | Phase::Live => self.keyframe_due_ms,
-            Phase::Grace { until_ms } | Phase::Ended { until_ms } => Some(until_ms),
+            Phase::Grace { until_ms } => Some(until_ms),
+            Phase::Ended { until_ms } => self.has_segments.then_some(until_ms),
+            Phase::Claiming {
+                step: Step::Lease { again_ms },
+                ..
+            } => Some(again_ms),
             Phase::Idle | Phase::Claiming { .. } | Phase::Gone => None,
         };
         let checkpoint_ms = self.writes_checkpoints().then_some(self.next_checkpoint_ms);
-        let store_ms = checkpoint_ms
-            .or(self.release_at_ms)
-            .filter(|_| !self.store_busy);
+        let store_ms = match self.adopt_at_ms {
+            Some(at_ms) => self.has_epoch().then_some(at_ms),
+            None => checkpoint_ms.or(self.release_at_ms),
+        };
+        let store_ms = store_ms.filter(|_| !self.store_busy);
         phase_ms.into_iter().chain(store_ms).min()
+    }
+
+    /// Whether the store does not know the present epoch yet.
+    #[cfg(test)]
+    pub(crate) const fn unregistered(&self) -> bool {
+        self.adopt_at_ms.is_some()
     }
 
     /// A publisher asks for the stream.
@@ -116,10 +170,17 @@ impl StreamState {
             Phase::Ended { until_ms } => Resting::Ended { until_ms },
             _ => return Err(PublishRefusal::StreamIdInUse),
         };
-        self.phase = Phase::Claiming { from };
-        // The claim supersedes a release that is still owed.
+        self.phase = Phase::Claiming {
+            from,
+            step: Step::Store,
+            give_up_ms: now_ms.saturating_add(self.limits.takeover_timeout_ms),
+        };
+        // The claim supersedes a release that is still owed. An epoch that the store does not know
+        // yet is told it first, so that the claim's is greater.
         self.release_at_ms = None;
+        self.adopt_at_ms = self.adopt_at_ms.map(|_| now_ms);
         let mut actions = Vec::new();
+        self.answer_yield(Yield::Kept, &mut actions);
         self.next_store_call(now_ms, &mut actions);
         Ok(actions)
     }
@@ -127,20 +188,31 @@ impl StreamState {
     /// Takes one event in; the actions are to be done in their order.
     pub(crate) fn handle(&mut self, event: Event, now_ms: u64) -> Vec<Action> {
         let mut actions = Vec::new();
+        let out = &mut actions;
         match event {
-            Event::ClaimDone(outcome) => self.claim_done(outcome, now_ms, &mut actions),
-            Event::CheckpointDone(outcome) => self.checkpoint_done(outcome, now_ms, &mut actions),
-            Event::ReleaseDone(outcome) => self.release_done(outcome, now_ms),
+            Event::ClaimDone(outcome) => self.claim_done(outcome, now_ms, out),
+            Event::LateClaimDone(taken) => self.late_claim_done(taken, now_ms),
+            Event::OwnerAnswered(answer) => self.owner_answered(answer, now_ms, out),
+            Event::AdoptDone(outcome) => self.adopt_done(outcome, now_ms, out),
+            Event::CheckpointDone(outcome) => self.checkpoint_done(outcome, now_ms, out),
+            Event::ReleaseDone(outcome) => self.release_done(outcome, now_ms, out),
+            Event::AskedToYield { silent_ms } => self.asked_to_yield(silent_ms, now_ms, out),
+            Event::Superseded => self.superseded(now_ms, out),
             Event::MediaStarted => self.keyframe_due_ms = None,
             Event::SegmentCut => self.segment_cut(),
-            Event::Unpublish => self.unpublish(now_ms, &mut actions),
-            Event::ConnectionLost => self.lose_publisher(now_ms, &mut actions),
-            Event::MediaRefused => self.close(CloseReason::MediaRefused, now_ms, &mut actions),
-            Event::Tick => self.tick(now_ms, &mut actions),
-            Event::Shutdown => self.shutdown(now_ms, &mut actions),
+            Event::Unpublish => self.unpublish(now_ms, out),
+            Event::ConnectionLost => self.lose_publisher(now_ms, out),
+            Event::MediaRefused => self.media_refused(now_ms, out),
+            Event::AppDeleted => self.app_deleted(now_ms, out),
+            Event::Tick => self.tick(now_ms, out),
+            Event::Shutdown => self.shutdown(now_ms, out),
         }
-        self.next_store_call(now_ms, &mut actions);
-        self.retire(now_ms, &mut actions);
+        self.next_store_call(now_ms, out);
+        if !self.store_busy && self.release_at_ms.is_none() {
+            // What they wait for is done.
+            self.answer_yield(Yield::Given { released: true }, out);
+        }
+        self.retire(now_ms, out);
         actions
     }
 
@@ -148,23 +220,26 @@ impl StreamState {
         matches!(self.phase, Phase::Preparing | Phase::Live)
     }
 
+    /// An epoch of this node's that the store should know of.
+    const fn has_epoch(&self) -> bool {
+        self.writes_checkpoints() || self.release_at_ms.is_some()
+    }
+
     const fn writes_checkpoints(&self) -> bool {
         self.publishing() || matches!(self.phase, Phase::Grace { .. })
     }
 
-    fn claim_done(&mut self, outcome: ClaimOutcome, now_ms: u64, actions: &mut Vec<Action>) {
-        self.store_busy = false;
-        let Phase::Claiming { from } = self.phase else {
-            return;
-        };
-        let kind = match (&outcome, from) {
-            (ClaimOutcome::Claimed, Resting::Grace { .. }) => EpochKind::Resumed,
-            (ClaimOutcome::Claimed, _) => EpochKind::Fresh,
-            (ClaimOutcome::Unavailable, Resting::Grace { .. }) => EpochKind::Kept,
-            _ => return self.claim_refused(&outcome, from, now_ms, actions),
-        };
-        if kind == EpochKind::Fresh {
+    fn let_in(&mut self, kind: EpochKind, now_ms: u64, actions: &mut Vec<Action>) {
+        if matches!(kind, EpochKind::Fresh | EpochKind::Provisional) {
             self.has_segments = false;
+        }
+        match kind {
+            EpochKind::Fresh | EpochKind::Resumed => self.adopt_at_ms = None,
+            EpochKind::Provisional | EpochKind::ProvisionalResumed => self.adopt_soon(now_ms),
+            EpochKind::Kept => {}
+        }
+        if kind != EpochKind::Kept {
+            self.owes = false;
         }
         self.phase = Phase::Preparing;
         self.keyframe_due_ms = Some(now_ms.saturating_add(self.limits.first_keyframe_timeout_ms));
@@ -175,58 +250,10 @@ impl StreamState {
         }
     }
 
-    fn claim_refused(
-        &mut self,
-        outcome: &ClaimOutcome,
-        from: Resting,
-        now_ms: u64,
-        actions: &mut Vec<Action>,
-    ) {
-        let owned = *outcome == ClaimOutcome::OwnedElsewhere;
-        actions.push(Action::RefuseAsker(if owned {
-            PublishRefusal::StreamIdInUse
-        } else {
-            PublishRefusal::Unavailable("the store of streams cannot be used now; try again".into())
-        }));
-        self.phase = from.into();
-        if owned && matches!(from, Resting::Grace { .. }) {
-            self.give_way(now_ms, actions);
-        }
-        if self.stopping {
-            self.shutdown(now_ms, actions);
-        }
-    }
-
     fn checkpoint_done(&mut self, outcome: WriteOutcome, now_ms: u64, actions: &mut Vec<Action>) {
         self.store_busy = false;
-        if outcome != WriteOutcome::Fenced {
-            return;
-        }
-        match self.phase {
-            Phase::Preparing | Phase::Live => {
-                actions.push(Action::ClosePublisher(CloseReason::Fenced));
-                self.give_way(now_ms, actions);
-            }
-            Phase::Grace { .. } => self.give_way(now_ms, actions),
-            Phase::Claiming {
-                from: Resting::Grace { .. },
-            } => {
-                actions.push(Action::RefuseAsker(PublishRefusal::StreamIdInUse));
-                self.give_way(now_ms, actions);
-            }
-            // The epoch was over anyway.
-            _ => {}
-        }
-    }
-
-    fn release_done(&mut self, outcome: WriteOutcome, now_ms: u64) {
-        self.store_busy = false;
-        // A claim that came meanwhile supersedes the release; a stop does not wait for a store.
-        let again = outcome == WriteOutcome::Unavailable
-            && matches!(self.phase, Phase::Ended { .. })
-            && !self.stopping;
-        if again {
-            self.release_at_ms = Some(now_ms.saturating_add(self.limits.checkpoint_interval_ms));
+        if outcome == WriteOutcome::Fenced {
+            self.superseded(now_ms, actions);
         }
     }
 
@@ -238,82 +265,40 @@ impl StreamState {
         }
     }
 
-    fn unpublish(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        if self.publishing() {
-            actions.push(Action::FinishSegment);
-            self.end(now_ms, actions);
-        }
-    }
-
-    fn close(&mut self, reason: CloseReason, now_ms: u64, actions: &mut Vec<Action>) {
-        if self.publishing() {
-            actions.push(Action::ClosePublisher(reason));
-            self.lose_publisher(now_ms, actions);
-        }
-    }
-
-    /// A publisher that went before anything was cut leaves nothing worth waiting for.
-    fn lose_publisher(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        if !self.publishing() {
-            return;
-        }
-        actions.push(Action::FinishSegment);
-        if self.has_segments {
-            self.phase = Phase::Grace {
-                until_ms: now_ms.saturating_add(self.limits.publish_grace_ms),
-            };
-            self.checkpoint_wanted = true;
-        } else {
-            self.end(now_ms, actions);
-        }
-    }
-
-    fn end(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        actions.push(Action::EndPlaylists);
-        self.release_at_ms = Some(now_ms);
-        self.rest(now_ms);
-    }
-
-    fn give_way(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        actions.push(Action::WithdrawPlaylists);
-        self.release_at_ms = None;
-        self.rest(now_ms);
-    }
-
-    fn rest(&mut self, now_ms: u64) {
-        self.checkpoint_wanted = false;
-        self.phase = Phase::Ended {
-            until_ms: now_ms.saturating_add(self.limits.ended_linger_ms),
-        };
-    }
-
     fn tick(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
         match self.phase {
             Phase::Preparing | Phase::Live
                 if self.keyframe_due_ms.is_some_and(|due_ms| now_ms >= due_ms) =>
             {
-                self.close(CloseReason::NoKeyframe, now_ms, actions);
+                self.no_keyframe(now_ms, actions);
             }
             Phase::Grace { until_ms } if now_ms >= until_ms => self.end(now_ms, actions),
+            Phase::Ended { until_ms }
+                if now_ms >= until_ms
+                    && self.has_segments
+                    && (self.release_at_ms.is_some() || self.store_busy) =>
+            {
+                // Only what is owed to the store keeps the task.
+                self.has_segments = false;
+                actions.push(Action::DropMedia);
+            }
+            Phase::Claiming {
+                from,
+                step: Step::Lease { again_ms },
+                give_up_ms,
+            } if now_ms >= again_ms => {
+                let step = Step::Store;
+                self.phase = Phase::Claiming {
+                    from,
+                    step,
+                    give_up_ms,
+                };
+            }
             _ => {}
         }
         if self.writes_checkpoints() && now_ms >= self.next_checkpoint_ms {
             self.checkpoint_wanted = true;
             self.schedule_checkpoint(now_ms);
-        }
-    }
-
-    fn shutdown(&mut self, now_ms: u64, actions: &mut Vec<Action>) {
-        self.stopping = true;
-        match self.phase {
-            Phase::Preparing | Phase::Live => {
-                actions.push(Action::ClosePublisher(CloseReason::Shutdown));
-                actions.push(Action::FinishSegment);
-                self.end(now_ms, actions);
-            }
-            Phase::Grace { .. } => self.end(now_ms, actions),
-            // A claim under way ends first; its outcome brings us back here.
-            _ => {}
         }
     }
 
@@ -326,8 +311,23 @@ impl StreamState {
         if self.store_busy {
             return;
         }
-        let claiming = matches!(self.phase, Phase::Claiming { .. });
-        let call = if self.checkpoint_wanted {
+        let claiming = matches!(
+            self.phase,
+            Phase::Claiming {
+                step: Step::Store,
+                ..
+            }
+        );
+        let call = if self.give_back {
+            self.give_back = false;
+            Action::GiveBack
+        } else if let Some(at_ms) = self.adopt_at_ms {
+            // Nothing else can be written of an epoch that the store does not know.
+            if now_ms < at_ms || !(claiming || self.has_epoch()) {
+                return;
+            }
+            Action::Adopt
+        } else if self.checkpoint_wanted {
             // Before a claim too: it tells the store where the timeline stopped.
             self.checkpoint_wanted = false;
             Action::Checkpoint
@@ -348,8 +348,9 @@ impl StreamState {
         let owed = self.release_at_ms.is_some();
         let over = match self.phase {
             Phase::Idle => true,
-            Phase::Ended { until_ms } if now_ms >= until_ms => true,
-            Phase::Ended { .. } => !owed && (self.stopping || !self.has_segments),
+            Phase::Ended { until_ms } => {
+                !owed && (self.stopping || !self.has_segments || now_ms >= until_ms)
+            }
             _ => false,
         };
         if over && !self.store_busy {

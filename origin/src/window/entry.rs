@@ -61,6 +61,8 @@ pub(crate) struct Snapshot {
     pub(crate) multivariant: Option<Bytes>,
     pub(crate) video: Option<Bytes>,
     pub(crate) audio: Option<Bytes>,
+    /// There are no playlists, but there were, and there will be: here or at another node.
+    pub(crate) awaited: bool,
     pub(super) entries: Vec<Arc<Entry>>,
 }
 

@@ -11,6 +11,7 @@
 mod bandwidth;
 mod entry;
 mod frame_rate;
+mod keeping;
 mod render;
 mod span;
 
@@ -89,6 +90,10 @@ pub(crate) struct Window {
     next_sequence_number: u64,
     media_time_ms: i64,
     discontinuities: u64,
+    /// Segments of this stream were cut elsewhere, or by an earlier process.
+    continued: bool,
+    /// The last segment was the last of a broadcast: nobody waits for more.
+    closed: bool,
     break_due: bool,
     target_duration_s: u32,
     bandwidth: Bandwidth,
@@ -118,6 +123,8 @@ impl Window {
             next_sequence_number: 0,
             media_time_ms: 0,
             discontinuities: 0,
+            continued: false,
+            closed: false,
             break_due: false,
             target_duration_s: 1,
             bandwidth: Bandwidth::default(),
@@ -130,6 +137,30 @@ impl Window {
     /// The first sequence number not used.
     pub(crate) const fn next_sequence_number(&self) -> u64 {
         self.next_sequence_number
+    }
+
+    /// The stream's discontinuities so far.
+    pub(crate) const fn discontinuities(&self) -> u64 {
+        self.discontinuities
+    }
+
+    /// Says what nodes before this one have used of the stream's numbers: its first segment here
+    /// comes after a discontinuity, and later ones are counted on from there.
+    pub(crate) fn continues(&mut self, discontinuities: u64) {
+        self.continued = true;
+        self.discontinuities = self.discontinuities.max(discontinuities);
+    }
+
+    /// Lists so many segments from now on.
+    pub(crate) const fn set_playlist_segments(&mut self, segments: usize) {
+        self.options.playlist_segments = segments;
+    }
+
+    /// Drops all that is held; numbers run on.
+    pub(crate) fn clear(&mut self) {
+        self.unlist_all();
+        self.kept.clear();
+        self.bytes = 0;
     }
 
     /// Media time after the last segment, as it was said, ms.
@@ -237,7 +268,7 @@ impl Window {
         if video.is_none() && audio.is_none() {
             return Err(WindowError::Empty(found));
         }
-        let first_ever = self.length_us == 0;
+        let first_ever = self.length_us == 0 && !self.continued;
         let mut entry = Entry {
             sequence_number: found,
             epoch: epoch.number,
@@ -252,6 +283,7 @@ impl Window {
             self.unlist_all();
         }
         self.break_due = false;
+        self.closed = false;
         self.discontinuities += u64::from(entry.discontinuity);
         entry.discontinuities = self.discontinuities;
         self.measure(&entry, pictures);
@@ -273,6 +305,7 @@ impl Window {
     /// Writes ENDLIST: nothing more will come.
     pub(crate) fn end(&mut self) {
         self.ended = true;
+        self.closed = true;
     }
 
     /// Takes the playlists away; segments stay.
@@ -288,8 +321,12 @@ impl Window {
             .map(|kept| Arc::clone(&kept.entry))
             .collect();
         if self.withdrawn || self.listed == 0 {
+            // Viewers of an earlier epoch wait for the next, here or at another node.
+            let used_before = self.continued || self.length_us > 0;
+            let begun = used_before && self.epoch.is_some();
             return Snapshot {
                 entries,
+                awaited: self.withdrawn || (begun && !self.closed),
                 ..Snapshot::default()
             };
         }
@@ -298,6 +335,7 @@ impl Window {
             video: render::media_playlist(self, TrackKind::Video),
             audio: render::media_playlist(self, TrackKind::Audio),
             entries,
+            awaited: false,
         }
     }
 
@@ -329,69 +367,6 @@ impl Window {
         if let Some(video) = &entry.video {
             self.frame_rate.add(pictures, micros(video.duration));
         }
-    }
-
-    fn add(&mut self, entry: Entry) {
-        self.length_us = self.length_us.saturating_add(entry.duration_us.max(1));
-        self.next_sequence_number = entry.sequence_number.saturating_add(1);
-        self.bytes = self.bytes.saturating_add(entry.bytes());
-        self.kept.push_back(Kept {
-            entry: Arc::new(entry),
-            longest_list_us: 0,
-            keep_until_us: 0,
-        });
-        self.listed += 1;
-        while self.listed > self.options.playlist_segments.max(1) {
-            self.unlist_oldest();
-        }
-        let list_us = self.listed_entries().map(|entry| entry.duration_us).sum();
-        let from = self.kept.len().saturating_sub(self.listed);
-        for kept in self.kept.range_mut(from..) {
-            kept.longest_list_us = kept.longest_list_us.max(list_us);
-        }
-    }
-
-    fn evict(&mut self) {
-        while self.kept.len() > self.listed {
-            let over = self.bytes > self.options.bytes_max || self.kept.len() > ENTRIES_MAX;
-            let Some(oldest) = self.kept.front() else {
-                return;
-            };
-            if !over && oldest.keep_until_us > self.length_us {
-                return;
-            }
-            self.drop_oldest();
-        }
-        while self.bytes > self.options.bytes_max && self.listed > LISTED_MIN {
-            self.unlist_oldest();
-            self.drop_oldest();
-        }
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some(kept) = self.kept.pop_front() {
-            self.bytes = self.bytes.saturating_sub(kept.entry.bytes());
-        }
-    }
-
-    fn unlist_oldest(&mut self) {
-        let at = self.kept.len().saturating_sub(self.listed);
-        if let Some(kept) = self.kept.get_mut(at) {
-            let keep_us = kept.entry.duration_us.saturating_add(kept.longest_list_us);
-            kept.keep_until_us = self.length_us.saturating_add(keep_us);
-        }
-        self.listed = self.listed.saturating_sub(1);
-    }
-
-    fn unlist_all(&mut self) {
-        while self.listed > 0 {
-            self.unlist_oldest();
-        }
-    }
-
-    fn listed_entries(&self) -> impl DoubleEndedIterator<Item = &Entry> + Clone {
-        let from = self.kept.len().saturating_sub(self.listed);
-        self.kept.range(from..).map(|kept| &*kept.entry)
     }
 }
 

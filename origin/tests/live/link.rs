@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use async_trait::async_trait;
 use tokio::sync::Notify;
 use weir_cluster::{
-    AppName, Broadcast, Claim, EpochEnd, Fields, Kind, NodeRecord, Ownership, Place, Query,
-    Records, Store, StoreError, StreamKey,
+    AppName, Broadcast, Claim, EpochEnd, Fields, Kind, Lease, Leases, NodeRecord, Ownership, Place,
+    Query, Records, Store, StoreError, StreamKey,
 };
 
 const WHOLE: u8 = 0;
@@ -87,6 +87,17 @@ impl Store for WeakLink {
         self.answer(self.store.claim(claim).await).await
     }
 
+    async fn adopt(
+        &self,
+        claim: Claim,
+        epoch: u64,
+        checkpoint: EpochEnd,
+    ) -> Result<Ownership, StoreError> {
+        self.check("adopt")?;
+        let adopted = self.store.adopt(claim, epoch, checkpoint).await;
+        self.answer(adopted).await
+    }
+
     async fn update(
         &self,
         key: &StreamKey,
@@ -108,6 +119,25 @@ impl Store for WeakLink {
         self.check("release_all_of")?;
         self.answer(self.store.release_all_of(node_id, now_ms).await)
             .await
+    }
+
+    async fn sweep(&self, node_id: &str) -> Result<usize, StoreError> {
+        self.check("sweep")?;
+        self.answer(self.store.sweep(node_id).await).await
+    }
+
+    async fn renew_lease(&self, node_id: &str) -> Result<Lease, StoreError> {
+        self.check("renew_lease")?;
+        self.answer(self.store.renew_lease(node_id).await).await
+    }
+
+    async fn end_lease(&self, node_id: &str) -> Result<(), StoreError> {
+        self.check("end_lease")?;
+        self.answer(self.store.end_lease(node_id).await).await
+    }
+
+    async fn leases(&self) -> Result<Leases, StoreError> {
+        self.store.leases().await
     }
 
     async fn heartbeat(&self, node: NodeRecord) -> Result<(), StoreError> {

@@ -4,7 +4,9 @@
 pub mod browser;
 pub mod encoder;
 pub mod hls;
+pub mod load;
 pub mod mongod;
+pub mod proxy;
 pub mod pusher;
 pub mod weir;
 

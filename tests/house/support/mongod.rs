@@ -63,6 +63,23 @@ impl Mongod {
         self.dir.path()
     }
 
+    /// Operations of a kind so far (`query`, `update`, …), by its own count.
+    pub fn operations(&self, kind: &str) -> i64 {
+        use mongodb::bson::{Bson, doc};
+        let uri = format!("mongodb://{}/?directConnection=true", self.address());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let status = runtime.block_on(async {
+            let client = mongodb::Client::with_uri_str(uri).await.unwrap();
+            let status = doc! { "serverStatus": 1 };
+            client.database("admin").run_command(status).await.unwrap()
+        });
+        match status.get_document("opcounters").unwrap().get(kind) {
+            Some(Bson::Int32(count)) => i64::from(*count),
+            Some(Bson::Int64(count)) => *count,
+            other => panic!("no count of {kind}: {other:?}"),
+        }
+    }
+
     fn initiate(&self) {
         use mongodb::bson::doc;
         let uri = format!("mongodb://{}/?directConnection=true", self.address());

@@ -177,6 +177,17 @@ impl Weir {
         assert!(status.success());
     }
 
+    /// CPU time the process has used, user and system, all threads, seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        /// Linux's USER_HZ.
+        const TICKS_HZ: f64 = 100.0;
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        // The name in parentheses may hold spaces; after it utime and stime are words 12 and 13.
+        let (_, after) = stat.rsplit_once(')').unwrap();
+        let words = after.split_whitespace().skip(11).take(2);
+        words.map(|word| word.parse::<f64>().unwrap()).sum::<f64>() / TICKS_HZ
+    }
+
     /// Waits for the process to end by itself.
     pub fn wait_exit(&mut self, limit: Duration) -> ExitStatus {
         let child = &mut self.child;

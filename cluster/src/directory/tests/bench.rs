@@ -206,9 +206,7 @@ pub(super) fn live(origin: &str, epoch: u64, update_time: i64) -> Broadcast {
         owner: Some(Ownership {
             node_id: "a".to_owned(),
             epoch,
-            first_sequence_number: 0,
-            media_time_ms: 0,
-            wall_clock_ms: 0,
+            ..Ownership::default()
         }),
         ..Broadcast::default()
     }

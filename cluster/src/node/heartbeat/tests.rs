@@ -3,8 +3,10 @@
 use super::*;
 use crate::clock::ManualClock;
 use crate::embedded::EmbeddedStore;
+use crate::lease::Leases;
 use crate::metered::MeteredStore;
 use crate::names::{AppName, StreamKey};
+use crate::node::figures::NodeFigures;
 use crate::records::{Fields, Kind, Place, Query, Records};
 use crate::store::{Claim, EpochEnd, StoreError};
 use crate::types::{Broadcast, Ownership};
@@ -20,6 +22,7 @@ fn options(query_times: Option<QueryTimes>) -> HeartbeatOptions {
         role: NodeRole::All,
         version: "0.1.0".to_owned(),
         query_times,
+        figures: Arc::new(NodeFigures::default()),
     }
 }
 
@@ -34,8 +37,8 @@ async fn a_node_registers_from_its_own_thread_and_its_record_outlives_it() {
     let shutdown = CancellationToken::new();
     let thread = Heartbeat::spawn(
         options(Some(times)),
-        store.clone(),
-        clock.clone(),
+        BeatsTo::Shared(store.clone()),
+        StoreClock::new(clock.clone()),
         shutdown.clone(),
     );
     let registered = timeout(Duration::from_secs(10), async {
@@ -89,6 +92,21 @@ impl Store for Stuck {
     async fn claim(&self, _: Claim) -> Result<Ownership, StoreError> {
         unreachable!()
     }
+    async fn adopt(&self, _: Claim, _: u64, _: EpochEnd) -> Result<Ownership, StoreError> {
+        unreachable!()
+    }
+    async fn sweep(&self, _: &str) -> Result<usize, StoreError> {
+        unreachable!()
+    }
+    async fn renew_lease(&self, node_id: &str) -> Result<Lease, StoreError> {
+        Ok(Lease::renewed(None, node_id, 0))
+    }
+    async fn end_lease(&self, _: &str) -> Result<(), StoreError> {
+        std::future::pending().await
+    }
+    async fn leases(&self) -> Result<Leases, StoreError> {
+        unreachable!()
+    }
     async fn update(
         &self,
         _: &StreamKey,
@@ -117,7 +135,7 @@ async fn a_store_that_hangs_costs_one_beat_at_a_time_and_no_stop() {
     let store = Arc::new(Stuck::default());
     let clock = Arc::new(ManualClock::at(0));
     let shutdown = CancellationToken::new();
-    let heartbeat = Heartbeat::new(options(None), store.clone(), clock);
+    let heartbeat = Heartbeat::new(options(None), store.clone(), StoreClock::new(clock));
     let task = tokio::spawn(heartbeat.run(shutdown.clone()));
     let start = tokio::time::Instant::now();
     for beat in 0..6_u32 {

@@ -4,21 +4,27 @@
 //! every clause for one implementation;
 //! [`with_every_clause!`] serves those that need more care.
 
+mod adoption;
+mod leases;
 mod nodes_and_races;
 mod ownership;
 mod record_lists;
+mod record_races;
 mod records;
 
+pub(crate) use adoption::*;
+pub(crate) use leases::*;
 pub(crate) use nodes_and_races::*;
 pub(crate) use ownership::*;
 pub(crate) use record_lists::*;
+pub(crate) use record_races::*;
 pub(crate) use records::*;
 
 use std::any::Any;
 use std::sync::Arc;
 use weir_cluster::{
-    Broadcast, BroadcastStatus, Claim, EpochEnd, ManualClock, NodeRecord, NodeRole, Store,
-    StreamKey,
+    Broadcast, BroadcastStatus, Claim, EpochEnd, ManualClock, NodeFigures, NodeRecord, NodeRole,
+    Store, StreamKey, Viewers,
 };
 
 pub(crate) const START_MS: i64 = 1_700_000_000_000;
@@ -51,6 +57,15 @@ macro_rules! with_every_clause {
             of_two_nodes_with_fifty_tasks_one_wins,
             epochs_and_numbers_never_repeat,
             changes_are_told,
+            a_lease_is_renewed_by_the_stores_clock,
+            a_lapsed_owners_stream_is_free_to_who_may_judge,
+            who_was_away_itself_judges_nobody,
+            an_owner_that_gave_its_lease_up_is_gone_at_once,
+            an_epoch_begun_without_the_store_is_adopted,
+            of_two_epochs_begun_without_the_store_the_higher_wins,
+            discontinuities_run_on,
+            a_node_gone_for_good_is_swept,
+            who_may_not_judge_sweeps_nothing,
             every_kind_is_kept_read_and_deleted,
             a_patch_sets_what_it_names_and_a_put_replaces,
             a_broadcasts_record_is_the_streams,
@@ -59,6 +74,13 @@ macro_rules! with_every_clause {
             lists_are_filtered,
             what_matches_is_counted_and_deleted,
             broadcasts_are_listed_and_deleted_as_records,
+            of_fifty_inserts_and_deletes_one_wins,
+            patches_and_sums_at_once_all_count,
+            reports_and_patches_at_once_both_count,
+            nothing_said_is_taken_for_an_order,
+            what_no_store_can_hold_is_refused_alike,
+            wrong_types_cost_themselves,
+            record_changes_are_told,
             counters_add_up_and_events_pile_up,
         );
     };
@@ -103,6 +125,7 @@ pub(crate) fn made_by_rest(mut claim: Claim) -> Claim {
 pub(crate) const fn end(next_sequence_number: u64, wall_clock_ms: i64) -> EpochEnd {
     EpochEnd {
         next_sequence_number,
+        next_discontinuity_sequence: 0,
         media_time_ms: wall_clock_ms - START_MS,
         wall_clock_ms,
     }
@@ -120,6 +143,26 @@ pub(crate) fn node(id: &str, last_update_time: i64) -> NodeRecord {
         version: "0.1.0".to_owned(),
         ..NodeRecord::default()
     }
+}
+
+/// `node` with every figure set.
+pub(crate) fn busy(node: NodeRecord) -> NodeRecord {
+    let figures = NodeFigures {
+        node_group: Some("north".to_owned()),
+        http_address: Some("127.0.0.1:5080".to_owned()),
+        rtmp_address: Some("127.0.0.1:1935".to_owned()),
+        streams: 3,
+        viewers: Viewers {
+            hls: 1,
+            dash: 2,
+            webrtc: 3,
+            rtmp: 4,
+        },
+        ingress_mbps: 8.5,
+        egress_mbps: 900.0,
+        draining: true,
+    };
+    figures.in_record(node)
 }
 
 pub(crate) async fn record(store: &dyn Store, id: &str) -> Broadcast {

@@ -1,6 +1,6 @@
 //! Clauses on nodes, lists, many claimants at once, and changes.
 
-use super::{Fixture, START_MS, claim, end, key, made_by_rest, node, record};
+use super::{Fixture, START_MS, busy, claim, end, key, made_by_rest, node, record};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use weir_cluster::ownership::CRASH_SEQUENCE_MARGIN;
@@ -40,10 +40,9 @@ pub(crate) async fn nodes_are_listed_and_forgotten(f: &Fixture) {
     for id in ["c", "a", "b"] {
         f.store.heartbeat(node(id, START_MS)).await.unwrap();
     }
-    f.store
-        .heartbeat(node("a", START_MS + 5_000))
-        .await
-        .unwrap();
+    f.clock.advance(5_000);
+    // A node's own clock has no say.
+    f.store.heartbeat(node("a", 9)).await.unwrap();
     let nodes = f.store.nodes(0, 10).await.unwrap();
     assert_eq!(
         nodes,
@@ -58,7 +57,10 @@ pub(crate) async fn nodes_are_listed_and_forgotten(f: &Fixture) {
     assert!(f.store.nodes(3, 1).await.unwrap().is_empty());
     assert!(f.store.delete_node("b").await.unwrap());
     assert!(!f.store.delete_node("b").await.unwrap());
-    f.store.heartbeat(node("b", START_MS)).await.unwrap();
+    let whole = node("b", START_MS + 5_000);
+    let whole = busy(whole);
+    f.store.heartbeat(whole.clone()).await.unwrap();
+    assert_eq!(f.store.nodes(1, 1).await.unwrap(), [whole]);
     assert_eq!(
         f.store.nodes(0, 10).await.unwrap().len(),
         3,

@@ -256,3 +256,51 @@ pub(crate) async fn counters_add_up_and_events_pile_up(f: &Fixture) {
         6
     );
 }
+
+pub(crate) async fn record_changes_are_told(f: &Fixture) {
+    let (Some(mut records), Some(mut streams)) = (f.store.record_changes(), f.store.changes())
+    else {
+        return;
+    };
+    let user = place(Kind::User, "u");
+    let stream = place(Kind::Broadcast, "s");
+    f.store
+        .insert(&user, fields(json!({ "n": 1 })))
+        .await
+        .unwrap();
+    let event = fields(json!({ "n": 1 }));
+    f.store
+        .append(Kind::ConnectionEvent, &app(), event)
+        .await
+        .unwrap();
+    f.store
+        .add(&place(Kind::Analytics, "d"), &[("n", 1)])
+        .await
+        .unwrap();
+    f.store
+        .insert(&stream, fields(json!({ "name": "N" })))
+        .await
+        .unwrap();
+    f.store.delete(&user).await.unwrap();
+    f.store.delete(&stream).await.unwrap();
+    let mut told = Vec::new();
+    while told.len() < 4 {
+        let change = tokio::time::timeout(std::time::Duration::from_secs(30), records.recv());
+        let change = change.await.expect("told in time").unwrap();
+        told.push((
+            change.place,
+            change
+                .fields
+                .map(|fields| fields.get("n").cloned().unwrap_or_default()),
+        ));
+    }
+    assert_eq!(told[0], (user.clone(), Some(json!(1))));
+    assert_eq!((&told[1].0, told[1].1.is_some()), (&stream, true));
+    assert_eq!(told[2..], [(user, None), (stream, None)]);
+    let made = streams.recv().await.unwrap();
+    assert_eq!(
+        (made.key, made.broadcast.unwrap().name.as_deref()),
+        (key("s"), Some("N"))
+    );
+    assert!(streams.recv().await.unwrap().broadcast.is_none());
+}

@@ -88,11 +88,7 @@ impl Server {
             options: self.replicates.then(|| "replicaSet=rs0".to_owned()),
             ..MongoOptions::default()
         };
-        Arc::new(
-            MongoStore::connect(options, Arc::new(SystemClock))
-                .await
-                .unwrap(),
-        )
+        Arc::new(MongoStore::connect(options).await.unwrap())
     }
 
     /// Queries of the streams' collection so far, as the server counts them.

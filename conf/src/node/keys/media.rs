@@ -1,8 +1,8 @@
 //! Keys of what flows through the node: publishing, HLS, the cache, the encoder, applications.
 
-use super::super::apps::Overrides;
 use super::super::kind::Kind;
 use super::{DefaultValue, Key, Section};
+use crate::app::AppSettings;
 
 /// `hls.time` and `hlsTime` share one range, so do the list sizes.
 const HLS_TIME_MS_MIN: u64 = 500;
@@ -215,7 +215,7 @@ pub(super) const ENCODER: Section = Section {
     ],
 };
 
-pub(super) const APP_KEYS: &[Key<Overrides>] = &[
+pub(super) const APP_KEYS: &[Key<AppSettings>] = &[
     Key {
         name: "hlsTime",
         aliases: &["settings.hlsTime"],
@@ -224,7 +224,7 @@ pub(super) const APP_KEYS: &[Key<Overrides>] = &[
         kind: Kind::Seconds {
             min_ms: HLS_TIME_MS_MIN,
             max_ms: HLS_TIME_MS_MAX,
-            put: |o, v| o.hls_time_ms = Some(v),
+            put: AppSettings::put_hls_time_ms,
         },
     },
     Key {
@@ -236,7 +236,7 @@ pub(super) const APP_KEYS: &[Key<Overrides>] = &[
             min: HLS_LIST_SIZE_MIN,
             max: HLS_LIST_SIZE_MAX,
             unit: "segments",
-            put: |o, v| o.hls_list_size = Some(v),
+            put: AppSettings::put_hls_list_size,
         },
     },
 ];

@@ -4,13 +4,14 @@
 //! same, the kind with unit and range, the default, and the behaviour.
 
 mod listeners;
+mod management;
 mod media;
 mod node;
 mod store;
 
-use super::apps::Overrides;
 use super::config::NodeConfig;
 use super::kind::{Kind, Written};
+use crate::app::AppSettings;
 use std::path::Path;
 
 /// The most bytes of free text: names of users, paths, options.
@@ -52,6 +53,7 @@ pub static KEYS: &[Section] = &[
     node::CLUSTER,
     store::STORE,
     listeners::LISTENERS,
+    management::MANAGEMENT,
     media::PUBLISH,
     media::HLS,
     media::CACHE,
@@ -60,7 +62,7 @@ pub static KEYS: &[Section] = &[
 ];
 
 /// Every key of an application.
-pub(super) static APP_KEYS: &[Key<Overrides>] = media::APP_KEYS;
+pub(super) static APP_KEYS: &[Key<AppSettings>] = media::APP_KEYS;
 
 /// The keys of all sections.
 pub fn all() -> impl Iterator<Item = &'static Key<NodeConfig>> {

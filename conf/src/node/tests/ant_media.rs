@@ -21,9 +21,8 @@ logLevel=INFO
 const FOREIGN: &[(&str, &str)] = &[
     (
         "server.",
-        "name= licence_key= market_build=false marketplace= heartbeatEnabled=true \
-         jwtServerControlEnabled=false jwtServerSecretKey= jwksURL= \
-         allowed_dashboard_CIDR=0.0.0.0/0 kafka_brokers= memory_limit_percentage=75 \
+        "licence_key= market_build=false marketplace= heartbeatEnabled=true \
+         jwksURL= kafka_brokers= memory_limit_percentage=75 \
          min_free_ram=10 free_ram=10 cpu_measurement_period_ms=1000 cpu_measurement_window_size=5 \
          srt_port=4200 origin_port=5000 statusWebHookURL= metrics_history_enabled=true",
     ),

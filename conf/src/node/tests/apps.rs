@@ -96,15 +96,19 @@ fn an_own_file_that_cannot_be_read_is_an_error() {
 #[test]
 fn app_keys_need_a_known_application_and_key() {
     assert_eq!(
-        errors("app.Nowhere.hlsTime=1\napp.LiveApp.hlstime=1\napp.LiveApp.mp4MuxingEnabled=true"),
+        errors("app.Nowhere.hlsTime=1\napp.LiveApp.hlstime=1\napp.LiveApp.webRTCViewerLimit=x"),
         [
             "conf/node.properties:1: key \"app.Nowhere.hlsTime\": there is no application \
              \"Nowhere\"; `apps` lists LiveApp, WebRTCAppEE, live",
             "conf/node.properties:2: key \"app.LiveApp.hlstime\" is not known; did you mean \
              \"app.LiveApp.hlsTime\"?",
-            "conf/node.properties:3: key \"app.LiveApp.mp4MuxingEnabled\" is not known",
+            "conf/node.properties:3: app.LiveApp.webRTCViewerLimit is \"x\"; expected a whole \
+             number of viewers (-1 = any number) from -1 to 100000000",
         ]
     );
+    let kept = load("app.LiveApp.settings.mp4MuxingEnabled=true").config;
+    assert!(kept.app_settings("LiveApp").mp4_muxing_enabled());
+    assert!(!kept.app_settings("live").mp4_muxing_enabled());
     // Also when `apps` comes after.
     assert_eq!(
         load("app.shop.hlsTime=1\napps=shop")

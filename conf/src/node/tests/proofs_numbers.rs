@@ -199,6 +199,13 @@ pub(super) const WORDS: &[Proof] = &[
         wrong: &["off"],
     },
     Proof {
+        key: "server.jwtServerControlEnabled",
+        field: |c| show(c.management.jwt_control_enabled),
+        default: "false",
+        right: &[("true", "true")],
+        wrong: &["yes"],
+    },
+    Proof {
         key: "encoder.gpu.enabled",
         field: |c| show(c.encoder.gpu_enabled),
         default: "false",

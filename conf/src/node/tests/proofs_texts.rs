@@ -57,6 +57,41 @@ pub(super) const TEXTS: &[Proof] = &[
         wrong: &["10.0.0.7:5080", "-x", "a..b"],
     },
     Proof {
+        key: "server.name",
+        field: |c| show(&c.management.server_name),
+        default: r#""""#,
+        right: &[("Weir of Lucerne", r#""Weir of Lucerne""#)],
+        wrong: &[],
+    },
+    Proof {
+        key: "server.allowed_dashboard_CIDR",
+        field: |c| show(&c.management.allowed_dashboard_cidr),
+        default: r#""0.0.0.0/0""#,
+        right: &[("127.0.0.1, 10.0.0.0/8", r#""127.0.0.1,10.0.0.0/8""#)],
+        wrong: &["localhost", "10.0.0.0/33", "10.0.0.1,", "*"],
+    },
+    Proof {
+        key: "trusted.proxies",
+        field: |c| show(&c.management.trusted_proxies),
+        default: r#""""#,
+        right: &[("10.0.0.1,2001:db8::/32", r#""10.0.0.1,2001:db8::/32""#)],
+        wrong: &["proxy.eu", "10.0.0.1;10.0.0.2"],
+    },
+    Proof {
+        key: "server.jwtServerSecretKey",
+        field: |c| {
+            show(
+                c.management
+                    .jwt_secret_key
+                    .as_ref()
+                    .map(|key| key.expose().to_owned()),
+            )
+        },
+        default: "None",
+        right: &[("afw7Zz9MqvLiheA5", r#"Some("afw7Zz9MqvLiheA5")"#)],
+        wrong: &[],
+    },
+    Proof {
         key: "cluster.key",
         field: |c| show(c.cluster.key.as_ref().map(|key| key.expose().to_owned())),
         default: "None",

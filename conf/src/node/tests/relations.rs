@@ -164,7 +164,7 @@ fn secrets_are_never_shown() {
             "{errors}"
         );
     }
-    let foreign = load("server.jwtServerSecretKey=hunter2").warnings;
+    let foreign = load("server.licence_key=hunter2").warnings;
     assert!(!format!("{foreign:?} {}", foreign[0]).contains("hunter2"));
 }
 

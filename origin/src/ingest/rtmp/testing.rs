@@ -14,7 +14,7 @@ use super::amf0::{Value, decode_all};
 use super::chunk::{ChunkLimits, ChunkReader, ChunkWriter};
 use super::handshake::PACKET_BYTES;
 use super::message::kind;
-use crate::ingest::{Admission, PublishEvent, PublishRefusal, PublishRequest, Publisher};
+use crate::ingest::{Admission, Farewell, PublishEvent, PublishRefusal, PublishRequest, Publisher};
 
 /// Apps the test admission knows.
 pub(super) const APP: &str = "LiveApp";
@@ -68,7 +68,10 @@ impl Admission for Recorder {
         let (events, mut receiver) = mpsc::channel(16);
         if let Some(stuck) = &self.stuck {
             stuck.lock().unwrap().push(receiver);
-            return Ok(Publisher { events });
+            return Ok(Publisher {
+                events,
+                farewell: Farewell::default(),
+            });
         }
         let list = Arc::clone(&self.publishes);
         tokio::spawn(async move {
@@ -83,7 +86,10 @@ impl Admission for Recorder {
             }
             list.lock().unwrap()[index].over = true;
         });
-        Ok(Publisher { events })
+        Ok(Publisher {
+            events,
+            farewell: Farewell::default(),
+        })
     }
 }
 

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use super::{Event, Owner};
-use crate::ingest::PublishEvent;
-use crate::stream::event::CloseReason;
+use crate::ingest::{Closed, PublishEvent};
 use crate::stream::packager::PackageError;
 
 impl Owner {
     /// Takes what is in the batch.
     pub(super) fn media(&mut self) {
+        let now_ms = self.now_ms();
+        if let Some(publisher) = self.publisher.as_mut() {
+            publisher.heard_ms = now_ms;
+        }
         let mut batch = std::mem::take(&mut self.batch);
         let (mut frames, mut bytes) = (0_u64, 0_usize);
         for event in batch.drain(..) {
@@ -96,8 +99,9 @@ impl Owner {
     }
 
     /// Makes the session go: its next send fails.
-    pub(super) fn close_publisher(&mut self, reason: CloseReason) {
+    pub(super) fn close_publisher(&mut self, reason: Closed) {
         if let Some(publisher) = &self.publisher {
+            publisher.farewell.say(reason);
             tracing::warn!(
                 peer = %publisher.peer, app = %self.key.app, stream = %self.key.id,
                 reason = reason.label(), "publisher closed"

@@ -1,8 +1,12 @@
 //! The machine under a hand-moved clock: every way a stream can live and end.
 
 mod histories;
+mod storeless;
+mod takeover;
 
 use super::*;
+use crate::ingest::Closed;
+use crate::stream::event::{ClaimOutcome, OwnerAnswer};
 use Action as A;
 use Event as E;
 
@@ -10,6 +14,8 @@ const GRACE_MS: u64 = 10_000;
 const LINGER_MS: u64 = 60_000;
 const KEYFRAME_MS: u64 = 15_000;
 const CHECKPOINT_MS: u64 = 5_000;
+const TAKEOVER_MS: u64 = 7_000;
+const SILENCE_MS: u64 = 3_000;
 const DONE: WriteOutcome = WriteOutcome::Done;
 
 fn machine() -> StreamState {
@@ -18,6 +24,8 @@ fn machine() -> StreamState {
         ended_linger_ms: LINGER_MS,
         first_keyframe_timeout_ms: KEYFRAME_MS,
         checkpoint_interval_ms: CHECKPOINT_MS,
+        takeover_timeout_ms: TAKEOVER_MS,
+        yield_silence_ms: SILENCE_MS,
     })
 }
 
@@ -123,56 +131,13 @@ fn a_grace_that_passes_ends_the_stream() {
 }
 
 #[test]
-fn a_claim_under_way_outlives_the_grace() {
-    let mut state = lost(1_000);
-    assert_eq!(state.ask(10_900), Ok(vec![A::Claim]));
-    assert_eq!(state.deadline_ms(), None);
-    assert_eq!(state.handle(E::Tick, 12_000), []);
-    let unknown = state.handle(E::ClaimDone(ClaimOutcome::Unknown), 13_900);
-    assert!(matches!(
-        unknown[..],
-        [A::RefuseAsker(PublishRefusal::Unavailable(_))]
-    ));
-    assert_eq!(state.handle(E::Tick, 13_901)[..1], [A::EndPlaylists]);
-}
-
-#[test]
-fn without_a_store_a_publisher_comes_back_into_its_own_epoch_only() {
-    let mut state = lost(0);
-    assert_eq!(state.ask(1_000), Ok(vec![A::Claim]));
-    let unavailable = E::ClaimDone(ClaimOutcome::Unavailable);
-    assert_eq!(
-        state.handle(unavailable.clone(), 1_001),
-        [A::Admit(EpochKind::Kept)]
-    );
-
-    let mut state = machine();
-    assert_eq!(state.ask(0), Ok(vec![A::Claim]));
-    let actions = state.handle(unavailable, 1);
-    assert!(matches!(
-        actions[..],
-        [A::RefuseAsker(PublishRefusal::Unavailable(_)), A::Forget]
-    ));
-}
-
-#[test]
-fn a_stream_owned_elsewhere_is_in_use() {
-    let mut state = machine();
-    assert_eq!(state.ask(0), Ok(vec![A::Claim]));
-    assert_eq!(
-        state.handle(E::ClaimDone(ClaimOutcome::OwnedElsewhere), 1),
-        [A::RefuseAsker(PublishRefusal::StreamIdInUse), A::Forget]
-    );
-}
-
-#[test]
 fn a_fenced_owner_gives_way_without_releasing_or_ending() {
     let fenced = E::CheckpointDone(WriteOutcome::Fenced);
     let mut state = live();
     assert_eq!(state.handle(E::Tick, 5_000), [A::Checkpoint]);
     assert_eq!(
         state.handle(fenced.clone(), 5_001),
-        [A::ClosePublisher(CloseReason::Fenced), A::WithdrawPlaylists]
+        [A::ClosePublisher(Closed::TakenOver), A::WithdrawPlaylists]
     );
     assert_eq!(state.deadline_ms(), Some(5_001 + LINGER_MS));
 
@@ -183,12 +148,10 @@ fn a_fenced_owner_gives_way_without_releasing_or_ending() {
     let mut state = lost(0);
     assert_eq!(state.handle(E::Tick, 5_000), [A::Checkpoint]);
     assert_eq!(state.ask(5_000), Ok(vec![]));
+    // Who has come back meanwhile may still be given it by whoever has it.
     assert_eq!(
         state.handle(fenced, 5_001),
-        [
-            A::RefuseAsker(PublishRefusal::StreamIdInUse),
-            A::WithdrawPlaylists
-        ]
+        [A::WithdrawPlaylists, A::Claim]
     );
 }
 
@@ -202,19 +165,6 @@ fn a_store_that_is_away_stops_nothing_that_runs() {
         assert_eq!(state.handle(failed, now_ms + 1), []);
         assert_eq!(state.deadline_ms(), Some(now_ms + CHECKPOINT_MS));
     }
-}
-
-#[test]
-fn a_release_that_failed_is_tried_again_until_the_stream_is_forgotten() {
-    let failed = E::ReleaseDone(WriteOutcome::Unavailable);
-    let mut state = live();
-    assert_eq!(state.handle(E::Unpublish, 0)[2..], [A::Release]);
-    assert_eq!(state.handle(failed.clone(), 3_000), []);
-    assert_eq!(state.deadline_ms(), Some(8_000));
-    assert_eq!(state.handle(E::Tick, 7_999), []);
-    assert_eq!(state.handle(E::Tick, 8_000), [A::Release]);
-    assert_eq!(state.handle(failed, 59_999), []);
-    assert_eq!(state.handle(E::Tick, 60_000), [A::Forget]);
 }
 
 #[test]
@@ -252,7 +202,7 @@ fn no_key_frame_in_time_closes_the_publisher() {
     assert_eq!(
         state.handle(E::Tick, KEYFRAME_MS),
         [
-            A::ClosePublisher(CloseReason::NoKeyframe),
+            A::ClosePublisher(Closed::NoKeyframe),
             A::FinishSegment,
             A::EndPlaylists,
             A::Release
@@ -268,7 +218,7 @@ fn sound_alone_does_not_stand_in_for_pictures_that_cannot_be_started() {
     assert_eq!(state.handle(E::SegmentCut, 3_000), [A::Checkpoint]);
     assert_eq!(state.handle(E::CheckpointDone(DONE), 3_000), []);
     let actions = state.handle(E::Tick, KEYFRAME_MS);
-    assert_eq!(actions[0], A::ClosePublisher(CloseReason::NoKeyframe));
+    assert_eq!(actions[0], A::ClosePublisher(Closed::NoKeyframe));
 }
 
 #[test]
@@ -284,7 +234,7 @@ fn refused_media_closes_the_publisher_and_waits_for_a_better_one() {
     assert_eq!(
         state.handle(E::MediaRefused, 1_000),
         [
-            A::ClosePublisher(CloseReason::MediaRefused),
+            A::ClosePublisher(Closed::MediaRefused),
             A::FinishSegment,
             A::Checkpoint
         ]
@@ -311,7 +261,7 @@ fn a_stop_ends_what_is_live_and_takes_nobody_in() {
     assert_eq!(
         state.handle(E::Shutdown, 1_000),
         [
-            A::ClosePublisher(CloseReason::Shutdown),
+            A::ClosePublisher(Closed::Shutdown),
             A::FinishSegment,
             A::EndPlaylists,
             A::Release
@@ -337,7 +287,42 @@ fn a_stop_during_a_claim_gives_the_stream_back() {
     assert_eq!(state.handle(E::Shutdown, 1), []);
     let actions = state.handle(E::ClaimDone(ClaimOutcome::Claimed), 2);
     assert_eq!(actions[0], A::Admit(EpochKind::Fresh));
-    assert_eq!(actions[1], A::ClosePublisher(CloseReason::Shutdown));
+    assert_eq!(actions[1], A::ClosePublisher(Closed::Shutdown));
     assert_eq!(actions.last(), Some(&A::Release));
     assert_eq!(state.handle(E::ReleaseDone(DONE), 3), [A::Stop]);
+}
+
+#[test]
+fn what_is_owed_to_the_store_is_owed_until_it_took_it() {
+    let failed = E::ReleaseDone(WriteOutcome::Unavailable);
+    let mut state = live();
+    assert_eq!(state.handle(E::Unpublish, 0)[2..], [A::Release]);
+    assert_eq!(state.handle(failed.clone(), 3_000), []);
+    assert_eq!(state.deadline_ms(), Some(8_000));
+    assert_eq!(state.handle(E::Tick, 7_999), []);
+    assert_eq!(state.handle(E::Tick, 8_000), [A::Release]);
+    // What was cut is not kept for so long.
+    assert_eq!(state.handle(failed, 59_999), []);
+    assert_eq!(state.handle(E::Tick, 60_000), [A::DropMedia]);
+    assert_eq!(state.handle(E::Tick, 64_999), [A::Release]);
+    assert_eq!(state.handle(E::ReleaseDone(DONE), 65_000), [A::Forget]);
+}
+
+#[test]
+fn a_deleted_application_ends_what_is_live() {
+    let mut state = live();
+    assert_eq!(
+        state.handle(E::AppDeleted, 1_000),
+        [
+            A::ClosePublisher(Closed::AppDeleted),
+            A::FinishSegment,
+            A::EndPlaylists,
+            A::Release
+        ]
+    );
+    let mut state = lost(0);
+    assert_eq!(
+        state.handle(E::AppDeleted, 1),
+        [A::EndPlaylists, A::Release]
+    );
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ingest::Closed;
 use crate::ingest::rtmp::error::WireError;
 
 /// The ways a connection can end.
@@ -40,9 +41,9 @@ pub(super) enum End {
     /// The peer does not read what we write.
     #[error("slow client: took none of our bytes for {0:?}")]
     WriteTimeout(Duration),
-    /// The stream's owner closed its door: taken over, stopped.
-    #[error("stream stopped by its owner")]
-    OwnerClosed,
+    /// The stream's owner closed its door, and mostly said why.
+    #[error("stream stopped by its owner{}", because(.0))]
+    OwnerClosed(Option<Closed>),
     /// The node stops.
     #[error("node is shutting down")]
     Shutdown,
@@ -69,10 +70,14 @@ impl End {
             Self::IdleTimeout(_) => "idle_timeout",
             Self::StallTimeout(_) => "stall_timeout",
             Self::WriteTimeout(_) => "write_timeout",
-            Self::OwnerClosed => "owner_closed",
+            Self::OwnerClosed(_) => "owner_closed",
             Self::Shutdown => "shutdown",
             Self::Full => "full",
             Self::PeerFull(_) => "peer_full",
         }
     }
+}
+
+fn because(reason: &Option<Closed>) -> String {
+    reason.map_or_else(String::new, |reason| format!(": {reason}"))
 }

@@ -17,7 +17,8 @@ pub struct RtmpOptions {
     pub idle_timeout: Duration,
     /// A publisher that sends bytes, but for so long no whole message, is gone too.
     pub stall_timeout: Duration,
-    /// How long the admission may take to answer.
+    /// How long the admission may take to answer: a stream may have to be taken over from a node
+    /// that does not answer.
     pub admission_timeout: Duration,
     /// How long a peer may refuse to take our bytes.
     pub write_timeout: Duration,
@@ -45,7 +46,7 @@ impl Default for RtmpOptions {
             publish_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(10),
             stall_timeout: Duration::from_secs(30),
-            admission_timeout: Duration::from_secs(10),
+            admission_timeout: Duration::from_secs(20),
             write_timeout: Duration::from_secs(10),
             linger_timeout: Duration::from_secs(2),
             drain_timeout: Duration::from_secs(5),

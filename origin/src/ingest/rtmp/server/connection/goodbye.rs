@@ -5,6 +5,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::{Connection, End, IDLE_READ_BYTES};
+use crate::ingest::Closed;
 use crate::ingest::rtmp::session::status;
 
 /// Bytes a refused peer may still send before we stop listening.
@@ -17,7 +18,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         let (code, words) = match end {
             End::Refused { .. } => ("", String::new()), // told already
             End::Malformed(error) => (status::FAILED, error.to_string()),
-            End::OwnerClosed => (status::FAILED, end.to_string()),
+            End::OwnerClosed(reason) => (closed_code(*reason), end.to_string()),
             End::Shutdown | End::PublishTimeout(_) => (status::CLOSED, end.to_string()),
             _ => return,
         };
@@ -44,5 +45,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
                 _ => return,
             }
         }
+    }
+}
+
+/// Which status code tells an encoder why its publish ended.
+const fn closed_code(reason: Option<Closed>) -> &'static str {
+    match reason {
+        Some(Closed::TakenOver | Closed::Silent) => status::BAD_NAME,
+        Some(Closed::AppDeleted) => status::REJECTED,
+        Some(Closed::Shutdown) => status::CLOSED,
+        _ => status::FAILED,
     }
 }

@@ -195,10 +195,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
         };
         match live.publisher.events.try_send(event) {
             Ok(()) => Ok(()),
-            Err(TrySendError::Closed(_)) => Err(End::OwnerClosed),
+            Err(TrySendError::Closed(_)) => Err(live.dismissed()),
             Err(TrySendError::Full(event)) => tokio::select! {
                 () = stop.cancelled() => Err(End::Shutdown),
-                sent = live.publisher.events.send(event) => sent.map_err(|_| End::OwnerClosed),
+                sent = live.publisher.events.send(event) => sent.map_err(|_| live.dismissed()),
             },
         }
     }
@@ -213,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
             tokio::select! {
                 biased;
                 () = stopped.as_mut() => return Err(End::Shutdown),
-                () = owner_closed(self.live.as_mut()) => return Err(End::OwnerClosed),
+                end = owner_closed(self.live.as_mut()) => return Err(end),
                 () = &mut self.timer => {
                     let (deadline, end) = self.watch.deadline(&self.shared.options);
                     if deadline <= Instant::now() {

@@ -101,10 +101,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Connection<S> {
     }
 }
 
+impl Live {
+    /// How it ends when the stream's owner has closed its end.
+    pub(super) fn dismissed(&self) -> End {
+        End::OwnerClosed(self.publisher.farewell.reason())
+    }
+}
+
 /// Ends when the stream's owner closes its end; never, when there is none.
-pub(super) async fn owner_closed(live: Option<&mut Live>) {
+pub(super) async fn owner_closed(live: Option<&mut Live>) -> End {
     match live {
-        Some(live) => live.closed.as_mut().await,
+        Some(live) => {
+            live.closed.as_mut().await;
+            live.dismissed()
+        }
         None => std::future::pending().await,
     }
 }
@@ -114,6 +124,7 @@ fn refusal_code(refusal: &PublishRefusal) -> (&'static str, &'static str) {
     match refusal {
         PublishRefusal::InvalidName(_) => (status::BAD_NAME, "invalid_name"),
         PublishRefusal::StreamIdInUse => (status::BAD_NAME, "stream_id_in_use"),
+        PublishRefusal::OwnerSilent => (status::BAD_NAME, "owner_silent"),
         PublishRefusal::UnknownApp(_) => (status::REJECTED, "unknown_app"),
         PublishRefusal::Unavailable(_) => (status::REJECTED, "unavailable"),
     }

@@ -1,0 +1,11 @@
+//! An application's REST, as its clients use it.
+
+mod carried;
+mod commands;
+mod making;
+mod many;
+mod recordings;
+mod viewers;
+
+/// Where the application's REST begins.
+pub(crate) const REST: &str = "/LiveApp/rest/v2";

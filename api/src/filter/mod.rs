@@ -24,6 +24,7 @@ use crate::error::ApiError;
 use crate::management::access::{self, Caller, Need};
 use crate::management::{AppSecurity, panel::FromPanel};
 use crate::state::Shared;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -68,10 +69,14 @@ impl IntoResponse for Refused {
 /// Guards REST of an application.
 pub(crate) async fn of_app(
     State(shared): State<Arc<Shared>>,
-    params: RawPathParams,
+    params: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
     next: Next,
 ) -> Response {
+    let params = match params {
+        Ok(params) => params,
+        Err(fault) => return ApiError::Invalid(fault.body_text()).into_response(),
+    };
     let app = params.iter().find(|(name, _)| *name == "app");
     let app = app.map_or("", |(_, app)| app);
     let (head, body) = request.into_parts();
@@ -84,10 +89,14 @@ pub(crate) async fn of_app(
 /// Guards REST of the server.
 pub(crate) async fn of_server(
     State(shared): State<Arc<Shared>>,
-    params: RawPathParams,
+    params: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
     next: Next,
 ) -> Response {
+    let params = match params {
+        Ok(params) => params,
+        Err(fault) => return ApiError::Invalid(fault.body_text()).into_response(),
+    };
     let (mut head, body) = request.into_parts();
     let matched = head.extensions.get::<MatchedPath>();
     let matched = matched.map_or("", MatchedPath::as_str);

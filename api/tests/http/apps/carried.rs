@@ -1,7 +1,7 @@
 //! Two nodes on one store: commands go to the node that owns the stream.
 
 use super::REST;
-use crate::support::{Answer, Api, START_MS};
+use crate::support::{Answer, Api, START_MS, cluster_key};
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -109,7 +109,7 @@ impl Pair {
         let clock = Arc::new(ManualClock::at(START_MS));
         let path = folder.path().join("store.redb");
         let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&path, clock.clone()).unwrap());
-        let key = ClusterKey::fixed("a-key-of-the-cluster");
+        let key = cluster_key();
         let wire = || {
             Arc::new(Wire {
                 key: key.clone(),

@@ -73,9 +73,11 @@ pub(crate) async fn of_app(
     request: Request,
     next: Next,
 ) -> Response {
-    // A path that cannot be read is guarded as nobody's, and then refused by its handler.
-    let params = params.as_ref().ok();
-    let app = params.and_then(|params| params.iter().find(|(name, _)| *name == "app"));
+    let params = match params {
+        Ok(params) => params,
+        Err(fault) => return ApiError::Invalid(fault.body_text()).into_response(),
+    };
+    let app = params.iter().find(|(name, _)| *name == "app");
     let app = app.map_or("", |(_, app)| app);
     let (head, body) = request.into_parts();
     match shared.may_use_app(app, &head).await {
@@ -87,10 +89,14 @@ pub(crate) async fn of_app(
 /// Guards REST of the server.
 pub(crate) async fn of_server(
     State(shared): State<Arc<Shared>>,
-    params: RawPathParams,
+    params: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
     next: Next,
 ) -> Response {
+    let params = match params {
+        Ok(params) => params,
+        Err(fault) => return ApiError::Invalid(fault.body_text()).into_response(),
+    };
     let (mut head, body) = request.into_parts();
     let matched = head.extensions.get::<MatchedPath>();
     let matched = matched.map_or("", MatchedPath::as_str);

@@ -7,6 +7,7 @@
 //! Ant Media wrote such records before it had roles.
 
 use http::{HeaderMap, Method};
+use std::sync::Arc;
 use weir_cluster::records::User;
 
 /// The scope that is everything.
@@ -54,7 +55,7 @@ pub(crate) enum Caller {
     /// A program with a management token.
     Token,
     /// A user who logged in.
-    User(User),
+    User(Arc<User>),
 }
 
 /// A role.

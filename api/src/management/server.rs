@@ -231,6 +231,8 @@ impl Shared {
             ApiError::Invalid("appNames must be names with commas between them".to_owned())
         })?;
         let names = names.split(',').filter(|name| !name.is_empty());
-        names.map(|name| self.existing(name).map(|_| ())).collect()
+        names
+            .into_iter()
+            .try_for_each(|name| self.existing(name).map(drop))
     }
 }

@@ -98,7 +98,7 @@ impl Cluster {
 
     /// A node's status as an edge tells it; empty when there is no such node.
     pub fn status(&self, node_id: &str) -> String {
-        let nodes = get(&self.url("/rest/v2/cluster/nodes/0/50")).json();
+        let nodes = get(&self.url("/LiveApp/rest/v2/cluster/nodes")).json();
         let all = nodes.as_array().cloned().unwrap_or_default();
         let node = all.into_iter().find(|node| node["id"] == node_id);
         node.and_then(|node| Some(node["status"].as_str()?.to_owned()))

@@ -22,7 +22,7 @@ pub(crate) use nodes::NodeAddresses;
 
 use crate::error::ApiError;
 use crate::management::access::{self, Caller, Need};
-use crate::management::{AppSecurity, panel::FromPanel};
+use crate::management::panel::FromPanel;
 use crate::state::Shared;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{MatchedPath, RawPathParams, Request, State};
@@ -118,7 +118,7 @@ impl Shared {
             return Ok(());
         }
         let security = self.given.management.apps.security(app);
-        let security = security.unwrap_or_else(AppSecurity::default);
+        let security = security.unwrap_or_default();
         if security.ip_filter_enabled {
             let allowed = CidrList::parse(&security.remote_allowed_cidr);
             let client = self.client(head).await.ok_or(Refused::Address)?;
@@ -174,7 +174,7 @@ impl Shared {
         if !access::may(&user, need) || access::is_forged(&head.method, need, &head.headers) {
             return Err(refuse(Refused::NotPermitted));
         }
-        Ok(Caller::User(user))
+        Ok(Caller::User(Arc::new(user)))
     }
 
     /// The client's address; `None` when nobody knows it.

@@ -7,6 +7,7 @@
 //! Ant Media wrote such records before it had roles.
 
 use http::{HeaderMap, Method};
+use std::sync::Arc;
 use weir_cluster::records::User;
 
 /// The scope that is everything.
@@ -54,7 +55,7 @@ pub(crate) enum Caller {
     /// A program with a management token.
     Token,
     /// A user who logged in.
-    User(User),
+    User(Arc<User>),
 }
 
 /// A role.
@@ -82,7 +83,8 @@ pub(crate) fn need(method: &Method, route: &str, app: Option<&str>) -> Need {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let app = app.unwrap_or_default().to_owned();
     match route {
-        "/rest/v2/liveness" | "/rest/v2/weir/node" | "/rest/v2/weir/live"
+        // The version is what balancers ask for: it is told without the store, and by the public pages too.
+        "/rest/v2/liveness" | "/rest/v2/version" | "/rest/v2/weir/node" | "/rest/v2/weir/live"
         | "/rest/openapi.json" => Need::Nothing,
         route if SESSION_EXEMPT.contains(&route) => Need::Address,
         "/rest/v2/users/logout"
@@ -90,7 +92,6 @@ pub(crate) fn need(method: &Method, route: &str, app: Option<&str>) -> Need {
         | "/rest/v2/request"
         | "/rest/v2/admin-status"
         | "/rest/v2/enterprise-edition" => Need::User,
-        "/rest/v2/version" => Need::User,
         "/rest/v2/applications/settings/{name}" if reads => Need::AppReader(app),
         "/rest/v2/applications/settings/{name}" => Need::AppAdmin(app),
         // Names and roles of people; and a GET that deletes.

@@ -108,6 +108,7 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
     let apps = Apps::open_at(
         Arc::<dyn Store>::clone(&store),
         settings.app_seeds(),
+        settings.config.node_app_settings(),
         Arc::clone(&clock),
         stop.clone(),
     )

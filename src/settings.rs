@@ -183,7 +183,7 @@ impl Settings {
 
     /// What applications start from where the store has no record of them.
     pub(crate) fn app_seeds(&self) -> Vec<(AppName, AppSettings)> {
-        let seed = |app: &AppName| (app.clone(), self.config.app_settings(app.as_str()));
+        let seed = |app: &AppName| (app.clone(), self.config.own_app_settings(app.as_str()));
         self.apps.iter().map(seed).collect()
     }
 

@@ -62,7 +62,7 @@ fn node_id_and_ip_are_what_the_cluster_lists() {
         .set("cluster.node.ip", "127.0.0.7")
         .start();
     let nodes = wait_for("a node", || {
-        let json = get(&weir.url("/rest/v2/cluster/nodes/0/10")).json();
+        let json = get(&weir.url("/LiveApp/rest/v2/cluster/nodes/0/10")).json();
         json.as_array().filter(|a| !a.is_empty()).cloned()
     });
     assert_eq!(
@@ -76,7 +76,7 @@ fn a_node_id_is_made_once_and_kept() {
     let mut weir = Weir::start();
     let id = |weir: &Weir| {
         wait_for("a node", || {
-            let json = get(&weir.url("/rest/v2/cluster/nodes/0/10")).json();
+            let json = get(&weir.url("/LiveApp/rest/v2/cluster/nodes/0/10")).json();
             json[0]["id"].as_str().map(str::to_owned)
         })
     };

@@ -28,7 +28,7 @@ fn an_edge_finds_the_streams_of_an_origin_in_the_same_database_only() {
     assert_eq!(request("GET", &stranger.url(playlist)).unwrap().status, 404);
 
     let nodes = wait_for("three nodes", || {
-        let json = request("GET", &edge.url("/rest/v2/cluster/nodes/0/10"))
+        let json = request("GET", &edge.url("/LiveApp/rest/v2/cluster/nodes/0/10"))
             .ok()?
             .json();
         json.as_array().filter(|all| all.len() == 3).cloned()

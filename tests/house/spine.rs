@@ -118,7 +118,7 @@ fn the_api_tells_what_is_live() {
     assert_eq!(list.as_array().unwrap().len(), 1);
 
     for path in [
-        "/rest/v2/cluster/nodes/0/10",
+        "/LiveApp/rest/v2/cluster/nodes/0/10",
         "/LiveApp/rest/v2/cluster/nodes",
     ] {
         let nodes = wait_for("a node", || {

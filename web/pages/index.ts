@@ -2,7 +2,7 @@
 import { drawNodes, drawStreams } from "./live/draw.ts";
 import { clusterHealth } from "./live/health.ts";
 import { idProblem, publishLines } from "./live/publish.ts";
-import { clusterNodes, liveStreams, nodeInfo, type NodeInfo } from "./live/rest.ts";
+import { liveList, nodeInfo, type NodeInfo } from "./live/rest.ts";
 
 /** How often the server is asked, ms; each answer is waited for before the next question. */
 const REFRESH_MS = 3_000;
@@ -26,7 +26,7 @@ async function refresh(): Promise<void> {
     if (info?.apps.join() !== asked.apps.join()) fillApps(asked);
     info = asked;
     element("version").textContent = `Weir ${asked.version} · node ${asked.id}`;
-    const [streams, nodes] = await Promise.all([liveStreams(asked.apps), clusterNodes()]);
+    const { streams, nodes, hidden } = await liveList();
     const nowMs = Date.now() + clockAheadMs;
     drawStreams(element("streams"), streams, nowMs);
     drawNodes(element("nodes"), nodes, nowMs);
@@ -34,8 +34,12 @@ async function refresh(): Promise<void> {
     const live = streams.filter((stream) => stream.status === "broadcasting").length;
     element("summary").textContent = live === 0 ? "" : `${live} live stream${live === 1 ? "" : "s"}`;
     const health = clusterHealth(nodes);
-    setHealth(health.level, health.words);
-    element("banner").hidden = true;
+    // Who may not see the nodes is answered by one that lives.
+    if (nodes.length > 0) setHealth(health.level, health.words);
+    else setHealth("ok", "reachable");
+    const apps = hidden.map((one) => one.app).join(", ");
+    element("banner").textContent = `Not shown to this address: streams of ${apps}. Their setting remoteAllowedCIDR says who may see them; watching is not affected.`;
+    element("banner").hidden = hidden.length === 0;
   } catch (error) {
     setHealth("bad", "not reachable");
     const words = error instanceof Error && error.name !== "AbortError" ? error.message : "no answer in time";

@@ -83,7 +83,8 @@ pub(crate) fn need(method: &Method, route: &str, app: Option<&str>) -> Need {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let app = app.unwrap_or_default().to_owned();
     match route {
-        "/rest/v2/liveness" | "/rest/v2/weir/node" | "/rest/v2/weir/live"
+        // The version is what balancers ask for: it is told without the store, and by the public pages too.
+        "/rest/v2/liveness" | "/rest/v2/version" | "/rest/v2/weir/node" | "/rest/v2/weir/live"
         | "/rest/openapi.json" => Need::Nothing,
         route if SESSION_EXEMPT.contains(&route) => Need::Address,
         "/rest/v2/users/logout"
@@ -91,7 +92,6 @@ pub(crate) fn need(method: &Method, route: &str, app: Option<&str>) -> Need {
         | "/rest/v2/request"
         | "/rest/v2/admin-status"
         | "/rest/v2/enterprise-edition" => Need::User,
-        "/rest/v2/version" => Need::User,
         "/rest/v2/applications/settings/{name}" if reads => Need::AppReader(app),
         "/rest/v2/applications/settings/{name}" => Need::AppAdmin(app),
         // Names and roles of people; and a GET that deletes.

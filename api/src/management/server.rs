@@ -230,9 +230,7 @@ impl Shared {
         let names = query.app_names.as_deref().ok_or_else(|| {
             ApiError::Invalid("appNames must be names with commas between them".to_owned())
         })?;
-        let names = names.split(',').filter(|name| !name.is_empty());
-        names
-            .into_iter()
-            .try_for_each(|name| self.existing(name).map(drop))
+        let mut names = names.split(',').filter(|name| !name.is_empty());
+        names.try_for_each(|name| self.existing(name).map(drop))
     }
 }

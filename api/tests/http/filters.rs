@@ -59,6 +59,7 @@ async fn an_applications_rest_is_for_this_machine_unless_it_is_opened() {
         "/LiveApp/play.html",
         "/metrics",
         "/rest/v2/liveness",
+        "/rest/v2/version",
         "/rest/v2/weir/node",
     ] {
         assert_eq!(status(&api, "203.0.113.9", path, &[]).await, ok(), "{path}");

@@ -186,6 +186,12 @@ async fn figures_have_ant_medias_names() {
     assert!(0 < own && own < total);
     assert!(all["fileSystemInfo"]["totalSpace"].as_u64().unwrap() > 0);
     assert_eq!(all["server-timing"]["up-time"], 5_000);
+}
+
+#[tokio::test]
+async fn each_part_of_the_figures_is_told_alone() {
+    let api = Api::managed(ManagementOptions::default()).await;
+    let mut admin = Browser::admin(&api).await;
     for path in [
         "cpu-status",
         "system-memory-status",

@@ -55,7 +55,14 @@ impl Api {
         let seeds =
             ["LiveApp", "live"].map(|a| (AppName::parse(a).unwrap(), AppSettings::default()));
         let stop = CancellationToken::new();
-        let apps = Apps::open_at(store.clone(), seeds.into(), clock.clone(), stop).await;
+        let apps = Apps::open_at(
+            store.clone(),
+            seeds.into(),
+            AppSettings::default(),
+            clock.clone(),
+            stop,
+        )
+        .await;
         let mut api = Self::build(
             store,
             clock,

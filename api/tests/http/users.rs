@@ -266,7 +266,19 @@ async fn people_are_added_changed_and_removed_within_what_each_may() {
             "Not allowed to access this resource. Contact system admin"
         );
     }
+}
 
+#[tokio::test]
+async fn a_changed_password_and_role_hold_at_once() {
+    let api = Api::managed(ManagementOptions::default()).await;
+    let mut admin = Browser::admin(&api).await;
+    let reader = json!({"email": "r@example", "password": SECRET_MD5, "userType": "READ_ONLY", "scope": "system"});
+    admin
+        .send(Method::POST, "/rest/v2/users", &reader)
+        .await
+        .success();
+    let mut browser = Browser::new(&api);
+    browser.log_in("r@example", SECRET_MD5).await;
     let change = json!({"password": SECRET_MD5, "newPassword": OTHER_MD5});
     let old = browser.cookie.clone();
     api.clock.set(START_MS + 1);
@@ -312,7 +324,7 @@ async fn people_are_added_changed_and_removed_within_what_each_may() {
         .await
         .success();
     assert_eq!(
-        browser.get("/rest/v2/version").await.status(),
+        browser.get("/rest/v2/admin-status").await.status(),
         StatusCode::FORBIDDEN
     );
 }

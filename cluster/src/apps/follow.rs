@@ -93,7 +93,8 @@ impl Inner {
             if records.contains_key(&state.name) {
                 continue;
             }
-            let record = self.record_of(state.settings.clone());
+            let seed = self.seeds.get(&state.name);
+            let record = self.record_of(seed.unwrap_or(&state.settings).clone());
             if self.records.insert(&place_of(&state.name), record).await? {
                 tracing::info!(app = %state.name, "wrote an application's settings to the store");
             }
@@ -133,6 +134,7 @@ impl Inner {
         let (settings, errors) = AppSettings::from_record(record);
         let time = record.get("updateTime");
         let time = time.and_then(|t| t.as_i64().or_else(|| whole(t.as_f64()?)));
+        let settings = settings.over(&self.nodes);
         let new = (!is_deleted(record)).then(|| {
             Arc::new(AppState {
                 name: name.clone(),

@@ -105,6 +105,8 @@ struct Inner {
     clock: Arc<dyn WallClock>,
     /// What the node's files say, by name.
     seeds: BTreeMap<AppName, AppSettings>,
+    /// What this node says where an application says nothing.
+    nodes: AppSettings,
     now: RwLock<BTreeMap<AppName, Arc<AppState>>>,
     /// Held from reading the store until what was read is applied.
     turn: Mutex<follow::Health>,
@@ -120,20 +122,24 @@ impl Apps {
         seeds: Vec<(AppName, AppSettings)>,
         shutdown: CancellationToken,
     ) -> Self {
-        Self::open_at(records, seeds, Arc::new(SystemClock), shutdown).await
+        let nodes = AppSettings::default();
+        Self::open_at(records, seeds, nodes, Arc::new(SystemClock), shutdown).await
     }
 
-    /// As [`Apps::open`], with another clock for the records' times.
+    /// As [`Apps::open`], with what holds on this node where an application says nothing, and with
+    /// another clock for the records' times. The node's settings are in no record: other nodes may
+    /// have others, and a changed file holds from the next start on.
     pub async fn open_at(
         records: Arc<dyn Records>,
         seeds: Vec<(AppName, AppSettings)>,
+        nodes: AppSettings,
         clock: Arc<dyn WallClock>,
         shutdown: CancellationToken,
     ) -> Self {
         let started = seeds.iter().map(|(name, settings)| {
             let state = AppState {
                 name: name.clone(),
-                settings: settings.clone(),
+                settings: settings.clone().over(&nodes),
                 update_time_ms: 0,
             };
             (name.clone(), Arc::new(state))
@@ -143,6 +149,7 @@ impl Apps {
             clock,
             now: RwLock::new(started.collect()),
             seeds: seeds.into_iter().collect(),
+            nodes,
             turn: Mutex::default(),
             events: broadcast::channel(EVENTS_MAX).0,
         }));

@@ -44,7 +44,14 @@ async fn events_and_states_are_the_records() {
     let store = Arc::new(store(folder.path()));
     let shutdown = CancellationToken::new();
     let clock = Arc::new(ManualClock::at(7));
-    let apps = Apps::open_at(store.clone(), Vec::new(), clock, shutdown.clone()).await;
+    let apps = Apps::open_at(
+        store.clone(),
+        Vec::new(),
+        AppSettings::default(),
+        clock,
+        shutdown.clone(),
+    )
+    .await;
     let name = AppName::parse("live").unwrap();
     let mut events = apps.subscribe();
     let made = apps.create(&name).await.unwrap();

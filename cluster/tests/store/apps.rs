@@ -51,6 +51,7 @@ async fn node(records: &Arc<dyn Records>, seeds: &[(&str, &str)]) -> Node {
     let apps = Apps::open_at(
         Arc::clone(records),
         seeds.collect(),
+        settings(&[("hlsListSize", "7")]),
         clock,
         shutdown.clone(),
     );

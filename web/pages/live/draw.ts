@@ -43,7 +43,7 @@ function fillCard(card: HTMLElement, stream: LiveStream, nowMs: number): void {
   badge.classList.toggle("soon", !live);
   part("time").textContent = live && stream.startTime > 0 ? span(nowMs - stream.startTime) : "";
   part("name").textContent = stream.name || stream.streamId;
-  const viewers = stream.hlsViewerCount + stream.webRTCViewerCount + stream.dashViewerCount;
+  const viewers = (stream.hlsViewerCount ?? 0) + (stream.webRTCViewerCount ?? 0) + (stream.dashViewerCount ?? 0);
   const facts = [
     stream.app,
     stream.height > 0 ? `${stream.width}×${stream.height}` : "",

@@ -2,9 +2,6 @@
 
 /** A request may take so long, ms. */
 const REQUEST_TIMEOUT_MS = 5_000;
-/** Streams shown for one application. */
-export const STREAMS_MAX = 50;
-const NODES_MAX = 50;
 
 /** A stream. */
 export interface Broadcast {
@@ -16,9 +13,9 @@ export interface Broadcast {
   width: number;
   height: number;
   publishType: string | null;
-  hlsViewerCount: number;
-  webRTCViewerCount: number;
-  dashViewerCount: number;
+  hlsViewerCount?: number;
+  webRTCViewerCount?: number;
+  dashViewerCount?: number;
 }
 
 /** A stream and the application it is in. */
@@ -55,22 +52,18 @@ export function nodeInfo(): Promise<NodeInfo> {
   return ask<NodeInfo>("rest/v2/weir/node");
 }
 
-/** Nodes of the cluster. */
-export function clusterNodes(): Promise<ClusterNode[]> {
-  return ask<ClusterNode[]>(`rest/v2/cluster/nodes/0/${NODES_MAX}`);
+/** What this browser may know of the cluster. */
+export interface LiveList {
+  streams: LiveStream[];
+  nodes: ClusterNode[];
+  /** Applications whose filter keeps their list from this browser. */
+  hidden: { app: string; reason: string }[];
 }
 
-/** What is live, or about to be, in all the applications. */
-export async function liveStreams(apps: string[]): Promise<LiveStream[]> {
-  const lists = await Promise.all(
-    apps.map(async (app) => {
-      // "broadcasting" is the first status in the alphabet, so that live streams lead the list.
-      const query = `list/0/${STREAMS_MAX}?sort_by=status&order_by=asc`;
-      const all = await ask<Broadcast[]>(`${encodeURIComponent(app)}/rest/v2/broadcasts/${query}`);
-      return all.map((broadcast) => ({ ...broadcast, app }));
-    }),
-  );
-  return onAir(lists.flat());
+/** What is live, or about to be, in the applications that tell this browser; and the nodes. */
+export async function liveList(): Promise<LiveList> {
+  const list = await ask<LiveList>("rest/v2/weir/live");
+  return { ...list, streams: onAir(list.streams) };
 }
 
 /** Live ones first, then those about to be; each by name. */

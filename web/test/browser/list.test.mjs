@@ -9,21 +9,19 @@ import { startServer } from "./server.mjs";
 const DIST = join(dirname(fileURLToPath(import.meta.url)), "../../dist");
 /** No change takes longer to show, ms. */
 const STEP_MS = 15_000;
-const LISTS = { LiveApp: "/LiveApp/rest/v2/broadcasts/list/0/50", live: "/live/rest/v2/broadcasts/list/0/50" };
+const LIVE = "/rest/v2/weir/live";
 
 let server, browser, page;
 const pageErrors = [];
 
 const node = (id, status) => ({ id, ip: "10.0.0.1", role: "edge", status, cpu: "5", memory: "1/2", dbQueryAveargeTimeMs: 1, lastUpdateTime: Date.now(), version: "0.1.0" });
-const stream = (streamId, status, name = null) => ({ streamId, name, status, startTime: Date.now() - 65_000, bitrate: 4_200_000, width: 1920, height: 1080, publishType: "RTMP", hlsViewerCount: 2, webRTCViewerCount: 0, dashViewerCount: 0 });
+const stream = (app, streamId, status, name = null) => ({ app, streamId, name, status, startTime: Date.now() - 65_000, bitrate: 4_200_000, width: 1920, height: 1080, publishType: "RTMP", hlsViewerCount: 2, webRTCViewerCount: 0, dashViewerCount: 0 });
 
 before(async () => {
   server = await startServer(DIST, "/nonexistent");
   server.state.json = {
     "/rest/v2/weir/node": { id: "n1", version: "0.1.0", apps: ["LiveApp", "live"], rtmpHost: null, rtmpPort: 1936, nowMs: Date.now() },
-    "/rest/v2/cluster/nodes/0/50": [node("n1", "alive")],
-    [LISTS.LiveApp]: [],
-    [LISTS.live]: [],
+    [LIVE]: { streams: [], nodes: [node("n1", "alive")], hidden: [] },
   };
   browser = await launch();
   page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
@@ -52,7 +50,7 @@ test("with nothing live it says how to publish to this very host", async () => {
 });
 
 test("a stream that goes live appears by itself, with a link to its player", async () => {
-  server.state.json[LISTS.live] = [stream("cam7", "broadcasting", "<b>Stage</b>"), stream("old", "finished")];
+  server.state.json[LIVE].streams = [stream("live", "cam7", "broadcasting", "<b>Stage</b>"), stream("live", "old", "finished")];
   await shows("1920×1080");
   await shows("<b>Stage</b>");
   await shows("2 watching");
@@ -63,21 +61,28 @@ test("a stream that goes live appears by itself, with a link to its player", asy
 
 test("a card that stays keeps the focus while others come and go", async () => {
   await page.focus(".card");
-  server.state.json[LISTS.LiveApp] = [stream("first", "broadcasting")];
+  server.state.json[LIVE].streams.push(stream("LiveApp", "first", "broadcasting"));
   await shows("first");
   assert.equal(await page.evaluate(() => document.activeElement.dataset.key), "live/cam7");
-  server.state.json[LISTS.LiveApp] = [];
+  server.state.json[LIVE].streams.pop();
   await page.waitForFunction(() => document.querySelectorAll(".card").length === 1, null, { timeout: STEP_MS });
 });
 
 test("a dead node and a store that is away are said, and forgotten when they are back", async () => {
-  server.state.json["/rest/v2/cluster/nodes/0/50"] = [node("n1", "alive"), node("n2", "dead")];
+  server.state.json[LIVE].nodes = [node("n1", "alive"), node("n2", "dead")];
   await shows("1 of 2 nodes alive");
-  server.state.fault = (path) => (path.includes("/broadcasts/") ? 503 : null);
+  server.state.fault = (path) => (path === LIVE ? 503 : null);
   await shows("HTTP 503");
   assert.ok(await page.isVisible("#banner"));
   assert.equal(await page.locator(".card").count(), 1, "what was known stays to be seen");
   server.state.fault = null;
+  await page.waitForFunction(() => document.getElementById("banner").hidden, null, { timeout: STEP_MS });
+});
+
+test("applications that keep their list from this address are named", async () => {
+  server.state.json[LIVE].hidden = [{ app: "live", reason: "address" }];
+  await shows("Not shown to this address: streams of live.");
+  server.state.json[LIVE].hidden = [];
   await page.waitForFunction(() => document.getElementById("banner").hidden, null, { timeout: STEP_MS });
 });
 

@@ -42,10 +42,11 @@ soak: deps-test
 	$(CARGO) build --release --locked -p weir
 	WEIR_REQUIRE_MONGOD=1 WEIR_MONGOD=$$(scripts/mongod.sh) WEIR_SOAK=200 \
 		$(CARGO) test --release --locked -p weir-cluster --test store -- kill --nocapture --test-threads=1
-	$(CARGO) test --release --locked -p weir --test house -- --ignored --nocapture --test-threads=1
+	WEIR_REQUIRE_MONGOD=1 WEIR_MONGOD=$$(scripts/mongod.sh) \
+		$(CARGO) test --release --locked -p weir --test house -- --ignored --nocapture --test-threads=1
 	cd web && npm ci --silent && npm run test:browser
 
-## Side by side with nginx on this machine; prints ratios.
+## Side by side with nginx on this machine, and what a discovery hit costs; prints figures.
 bench:
 	scripts/deps.sh bench
 	$(CARGO) build --release --locked -p weir

@@ -22,8 +22,14 @@ declare -A pids=() down_since=()
 for name in ${!WEIR_@}; do unset "$name"; done
 
 end() { # PID...
+  local pid deadline=$((SECONDS + 15))
   kill "$@" 2>/dev/null || true
-  wait "$@" 2>/dev/null || true
+  for pid in "$@"; do
+    while kill -0 "$pid" 2>/dev/null; do
+      [ $SECONDS -lt $deadline ] || { kill -9 "$pid" 2>/dev/null || true; break; }
+      sleep 0.1
+    done
+  done
 }
 cleanup() {
   trap - EXIT INT TERM
@@ -56,16 +62,19 @@ wait_for() { # what, seconds, log, command...
 }
 start() { # role:address
   local role=${1%%:*} ip=${1#*:}
+  # Disowned: that one was killed is told below, in the script's own words.
   if [ "$role" = mongod ]; then
     "$mongod" --replSet rs0 --bind_ip 127.0.0.1 --port "$mongo_port" --dbpath "$dir/db" --quiet \
       --wiredTigerCacheSizeGB 0.25 >>"$dir/mongod-127.0.0.1.log" 2>&1 &
     pids[$1]=$!
+    disown
     return
   fi
   WEIR_HTTP_HOST=$ip WEIR_RTMP_HOST=$ip WEIR_CLUSTER_NODE_IP=$ip WEIR_CLUSTER_NODE_ID="$role-$ip" \
     WEIR_DB_HOST="127.0.0.1:$mongo_port" WEIR_DATA_DIR="$dir/$role-$ip" \
     "$weir" -c "conf/cluster/$role.properties" >>"$dir/$role-$ip.log" 2>&1 &
   pids[$1]=$!
+  disown
 }
 ready() { # role:address
   kill -0 "${pids[$1]}" 2>/dev/null || fail "$1 stopped" "${1/:/-}"
@@ -128,6 +137,7 @@ wait_for "answer through the load balancer" 30 "lb-$lb" curl -fsS "http://$lb:50
 : >"$dir/ffmpeg.log"
 encode &
 encoder_pid=$!
+disown
 wait_for "stream" 40 ffmpeg curl -fsS "http://$lb:5080/LiveApp/streams/demo.m3u8"
 
 echo
@@ -161,7 +171,6 @@ while [ $SECONDS -lt $end ]; do
         echo "cluster: $node starts again, pid ${pids[$node]}"
       fi
     elif ! kill -0 "${pids[$node]}" 2>/dev/null; then
-      wait "${pids[$node]}" 2>/dev/null || true
       down_since[$node]=$SECONDS
       echo "cluster: $node ended"
     fi

@@ -13,7 +13,6 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use tower::ServiceExt as _;
 use weir_api::{ApiMetrics, ApiState, Asset, Assets, Management, NodeInfo, Peer, PublicRtmp};
-use weir_cluster::Store;
 
 /// Makes routers for the roles of one process; they share counters.
 pub(crate) struct Routers {
@@ -38,12 +37,10 @@ impl Routers {
         let published = Arc::new(Published::default());
         let state = ApiState {
             store: Arc::clone(&house.store),
-            records: Arc::<dyn Store>::clone(&house.store),
             rooms: rooms::wired(&published, &house.network.fetch),
             clock: Arc::clone(&house.clock),
             registry: house.registry.clone(),
             metrics: ApiMetrics::register(&house.registry)?,
-            apps: house.settings.apps.clone(),
             node,
             management: Management {
                 apps: Arc::new(house.apps.clone()),

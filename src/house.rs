@@ -8,12 +8,14 @@
 //! ENDLIST, ownership given back); viewers' requests under way are answered; the heartbeat ends.
 
 use crate::banner::{self, Line};
+use crate::figures::Figures;
 use crate::network::Network;
 use crate::roles::{self, Started};
 use crate::settings::Settings;
 use crate::signals::Signals;
 use anyhow::Context as _;
 use prometheus::Registry;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
@@ -21,7 +23,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use weir_cluster::apps::Apps;
 use weir_cluster::embedded::EmbeddedStore;
-use weir_cluster::node::{BeatsTo, Heartbeat, HeartbeatOptions, NodeFigures, NodeId};
+use weir_cluster::node::{
+    BeatsTo, FiguresSource, Heartbeat, HeartbeatOptions, NodeFigures, NodeId,
+};
 use weir_cluster::{
     MeteredStore, MongoOptions, MongoStore, Store, StoreClock, SystemClock, WallClock,
 };
@@ -45,6 +49,17 @@ pub(crate) struct House {
     pub(crate) started_ms: i64,
     /// Address of this node for other nodes and for links.
     pub(crate) ip: String,
+}
+
+impl House {
+    /// A listener's address as others reach it: "every address" is this node's.
+    pub(crate) fn reachable(&self, bound: SocketAddr) -> String {
+        match (bound.ip().is_unspecified(), self.ip.contains(':')) {
+            (false, _) => bound.to_string(),
+            (true, false) => format!("{}:{}", self.ip, bound.port()),
+            (true, true) => format!("[{}]:{}", self.ip, bound.port()),
+        }
+    }
 }
 
 /// Runs until a signal asks for the end.
@@ -115,6 +130,15 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
     });
 
     let started = roles::start(&house, runtimes).await?;
+    let figures = Arc::new(Figures::new(
+        NodeFigures {
+            http_address: started.http_address.clone(),
+            rtmp_address: started.rtmp_address.clone(),
+            ..NodeFigures::default()
+        },
+        started.origin.clone(),
+        started.edge.clone(),
+    ));
     let heartbeat = Heartbeat::spawn(
         HeartbeatOptions {
             node_id: house.node_id.clone(),
@@ -122,7 +146,7 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
             role: house.settings.node_role(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             query_times: Some(query_times),
-            figures: Arc::new(NodeFigures::default()),
+            figures: Arc::clone(&figures) as Arc<dyn FiguresSource>,
         },
         beats_to,
         store_clock,
@@ -133,6 +157,7 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
     let name = signals.wait().await;
     signals.end_at_the_next();
     tracing::info!(signal = name, "stopping");
+    figures.drain();
     end(&house, started).await;
     stop.cancel();
     let joined = tokio::task::spawn_blocking(move || heartbeat.join());
@@ -181,6 +206,7 @@ fn mongo_options(settings: &Settings) -> Option<MongoOptions> {
             .options
             .as_ref()
             .map(|options| options.expose().to_owned()),
+        poll_only: false,
         pool_max: None,
     })
 }

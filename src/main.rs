@@ -4,9 +4,11 @@
 //! (a bad file, a port in use, a store held by another process), 2 for a bad command line.
 
 mod api;
+mod apps;
 mod banner;
 mod cli;
 mod doors;
+mod figures;
 mod files;
 mod house;
 mod logging;

@@ -4,6 +4,7 @@
 //! addresses of each other, never values: they meet through sockets and the store.
 
 use crate::api;
+use crate::apps::{self, OriginApps};
 use crate::banner::Line;
 use crate::doors;
 use crate::house::{House, Runtimes};
@@ -11,10 +12,17 @@ use crate::settings::{count, tcp};
 use anyhow::Context as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use weir_cluster::{NodeDirectory, NodesSeen};
+use weir_edge::Edge;
 use weir_origin::ingest::rtmp::RtmpServer;
-use weir_origin::{FixedApps, HttpLimits, Links, Origin};
+use weir_origin::{HttpLimits, Links, Origin};
+
+/// How often a balancer asks the store which nodes there are.
+const SEE_NODES_PERIOD: Duration = Duration::from_secs(1);
 
 /// What runs, and how to end it.
 pub(crate) struct Started {
@@ -30,6 +38,12 @@ pub(crate) struct Started {
     pub(crate) origin_http_stop: CancellationToken,
     /// The origin, whose streams end before its doors do.
     pub(crate) origin: Option<Arc<Origin>>,
+    /// The edge.
+    pub(crate) edge: Option<Arc<Edge>>,
+    /// Where other nodes and the balancer reach this one by HTTP.
+    pub(crate) http_address: Option<String>,
+    /// Where the balancer reaches this one by RTMP.
+    pub(crate) rtmp_address: Option<String>,
     /// Tasks of the doors that users reach.
     pub(crate) front: Vec<(&'static str, JoinHandle<()>)>,
     /// Tasks behind them.
@@ -45,6 +59,9 @@ pub(crate) async fn start(house: &Arc<House>, runtimes: &Runtimes) -> anyhow::Re
         rtmp_stop: CancellationToken::new(),
         origin_http_stop: CancellationToken::new(),
         origin: None,
+        edge: None,
+        http_address: None,
+        rtmp_address: None,
         front: Vec::new(),
         back: Vec::new(),
     };
@@ -83,13 +100,13 @@ async fn start_origin(
     let rtmp = doors::tcp(asked_rtmp, "origin", rtmp_key(layout.roles.lb)).await?;
     let rtmp_address = rtmp.local_addr()?;
 
-    let origin_adress = layout.origin_address(&bound).to_string();
+    let origin_adress = layout.node_address(&bound).to_string();
     let options = settings.origin_options(house.node_id.as_str(), &origin_adress);
     let links = Links {
         store: Arc::clone(&house.store),
         clock: Arc::clone(&house.clock),
         peers: house.network.peers(),
-        apps: Arc::new(FixedApps(settings.app_options())),
+        apps: Arc::new(OriginApps(house.apps.clone())),
         key: house.network.key.clone(),
     };
     let origin = Origin::new(options, links, &house.registry)?;
@@ -97,6 +114,9 @@ async fn start_origin(
     router.publish_at(Arc::clone(&origin));
     let following = Arc::clone(&origin);
     tokio::spawn(async move { following.follow().await });
+    let stop = started.origin_http_stop.clone();
+    let ending = apps::end_deleted(house.apps.clone(), Arc::clone(&origin), stop);
+    tokio::spawn(ending);
 
     let limits = HttpLimits {
         connections_max: count(settings.config.http.max_connections),
@@ -123,6 +143,8 @@ async fn start_origin(
     started.lines.push(line("origin", "http", &bound));
     started.lines.push(line("origin", "rtmp", &rtmp_address));
     started.origin = Some(origin);
+    started.http_address = Some(origin_adress);
+    started.rtmp_address = Some(house.reachable(rtmp_address));
     Ok(rtmp_address)
 }
 
@@ -145,7 +167,7 @@ async fn start_edge(
     let listener = doors::tcp(address, "edge", key).await?;
     let bound = listener.local_addr()?;
 
-    let edge = weir_edge::Edge::new(
+    let edge = Edge::new(
         settings.edge_options(),
         house.network.directory.clone(),
         Arc::clone(&house.network.fetch) as Arc<dyn weir_cache::Fetch>,
@@ -153,6 +175,10 @@ async fn start_edge(
         &house.registry,
     )?;
     let stop = started.edge_stop.clone();
+    started.edge = Some(Arc::clone(&edge));
+    // Viewers' address; of a node that is an origin as well, its objects' is told to others by
+    // each stream's record.
+    started.http_address = Some(house.reachable(bound));
     let task = runtimes.edge.spawn(async move {
         let drained = edge.serve(listener, stop).await;
         if drained.cut > 0 {
@@ -178,7 +204,9 @@ async fn start_lb(
     let config = settings.balancer(edge, rtmp)?;
     let options = weir_lb::LbOptions {
         connections_max: count(settings.config.http.max_connections),
-        ..weir_lb::LbOptions::default()
+        nodes: config
+            .first_weir_nodes()
+            .map(|_| see_nodes(house, started.lb_stop.clone())),
     };
     let lb = weir_lb::Lb::new(config, options, &house.registry)?;
     let _entered = runtimes.lb.enter();
@@ -200,6 +228,12 @@ async fn start_lb(
     let task = runtimes.lb.spawn(bound.run(stop, drain));
     started.front.push(("lb", task));
     Ok(())
+}
+
+/// The cluster's nodes, for a balancer that takes its servers from them.
+fn see_nodes(house: &House, stop: CancellationToken) -> watch::Receiver<Arc<NodesSeen>> {
+    let (store, clock) = (Arc::clone(&house.store), Arc::clone(&house.clock));
+    NodeDirectory::spawn(store, clock, SEE_NODES_PERIOD, stop).watch()
 }
 
 fn rtmp_key(behind_lb: bool) -> &'static str {

@@ -5,7 +5,6 @@
 
 use crate::cli::{Cli, Role};
 use anyhow::Context as _;
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -180,21 +179,6 @@ impl Settings {
         options.ended_linger_ms = self.config.hls_ended_linger_ms;
         options.shutdown_timeout_ms = self.config.shutdown_timeout_ms;
         options
-    }
-
-    /// How each application's streams are cut.
-    pub(crate) fn app_options(&self) -> BTreeMap<AppName, weir_origin::AppOptions> {
-        self.apps
-            .iter()
-            .map(|app| {
-                let own = self.config.app(app.as_str());
-                let options = weir_origin::AppOptions {
-                    segment_duration_ms: u32::try_from(own.hls_time_ms).unwrap_or(u32::MAX),
-                    playlist_segments: count(own.hls_list_size),
-                };
-                (app.clone(), options)
-            })
-            .collect()
     }
 
     /// What applications start from where the store has no record of them.

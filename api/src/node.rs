@@ -52,7 +52,11 @@ pub(crate) async fn version_in_app(
     responses((status = 200, body = NodeInfoJson), Refusals))]
 pub(crate) async fn info(State(shared): State<Arc<Shared>>) -> Json<NodeInfoJson> {
     let given = &shared.given;
-    Json(NodeInfoJson::new(&given.node, &given.apps, shared.now_ms()))
+    Json(NodeInfoJson::new(
+        &given.node,
+        &given.management.apps.names(),
+        shared.now_ms(),
+    ))
 }
 
 /// `GET /metrics`: Prometheus' text format.

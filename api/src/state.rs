@@ -10,7 +10,7 @@ use axum::body::Bytes;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_cluster::{AppName, NodeRole, Records, Store, StoreError, WallClock};
+use weir_cluster::{AppName, NodeRole, Store, StoreError, WallClock};
 
 /// How long one store call may take before the request is answered without it.
 pub const STORE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -22,16 +22,12 @@ pub struct ApiState {
     pub store: Arc<dyn Store>,
     /// What other rooms do for REST.
     pub rooms: Rooms,
-    /// The same store's records.
-    pub records: Arc<dyn Records>,
     /// The time of day, for computed states.
     pub clock: Arc<dyn WallClock>,
     /// What `/metrics` gathers.
     pub registry: prometheus::Registry,
     /// Counters of this room; made once a registry.
     pub metrics: ApiMetrics,
-    /// The applications that exist, in the order they are shown.
-    pub apps: Vec<AppName>,
     /// The node that answers.
     pub node: NodeInfo,
     /// The management REST and the filters.
@@ -121,7 +117,7 @@ impl Shared {
     pub(crate) fn new(given: ApiState, documents: Documents) -> Self {
         let cluster = Arc::clone(&given.management.cluster);
         Self {
-            people: People::new(Arc::clone(&given.records), cluster),
+            people: People::new(Arc::<dyn Store>::clone(&given.store), cluster),
             nodes: NodeAddresses::new(Arc::clone(&given.store)),
             machine: Machine::new(),
             on_air: OnAir::new(),
@@ -131,11 +127,11 @@ impl Shared {
     }
 
     /// The application called `name`, if this node has it.
-    pub(crate) fn app(&self, name: &str) -> Result<&AppName, ApiError> {
-        let found = self.given.apps.iter().find(|app| app.as_str() == name);
-        found.ok_or_else(|| ApiError::NoSuchApp {
-            apps: self.given.apps.clone(),
-        })
+    pub(crate) fn app(&self, name: &str) -> Result<AppName, ApiError> {
+        let apps = &self.given.management.apps;
+        let parsed = AppName::parse(name).ok();
+        let found = parsed.filter(|_| apps.security(name).is_some());
+        found.ok_or_else(|| ApiError::NoSuchApp { apps: apps.names() })
     }
 
     pub(crate) fn now_ms(&self) -> i64 {

@@ -7,6 +7,7 @@ use crate::metrics::Metrics;
 use crate::options::EdgeOptions;
 use crate::path::{self, Target};
 use crate::source::Source;
+use crate::viewers::Viewers;
 use http::{Method, StatusCode, header};
 use pingora::protocols::http::ServerSession;
 use prometheus::Registry;
@@ -22,8 +23,18 @@ pub struct Edge {
     pub(crate) source: Arc<Source>,
     pub(crate) fallback: Arc<dyn Fallback>,
     pub(crate) metrics: Metrics,
+    pub(crate) viewers: Viewers,
     /// One permit a connection.
     pub(crate) room: Arc<Semaphore>,
+}
+
+/// An edge's sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Players that asked for a playlist lately, by estimate.
+    pub hls_viewers: u32,
+    /// Body bytes sent to viewers since the start.
+    pub sent_bytes: u64,
 }
 
 impl std::fmt::Debug for Edge {
@@ -53,10 +64,19 @@ impl Edge {
             source: Arc::new(Source { directory, fetch }),
             fallback,
             metrics: Metrics::register(registry)?,
+            viewers: Viewers::new(),
             room: Arc::new(Semaphore::new(
                 options.connections_max.min(Semaphore::MAX_PERMITS),
             )),
         }))
+    }
+
+    /// What has passed since the start, and what there is now.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            hls_viewers: self.viewers.count(),
+            sent_bytes: self.metrics.sent_bytes.get(),
+        }
     }
 
     /// Forgets the object at `path`. Returns whether there was one.

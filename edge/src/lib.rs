@@ -24,10 +24,11 @@ pub mod path;
 pub mod range;
 mod serve;
 mod source;
+mod viewers;
 mod wire;
 
 pub use connection::Peer;
-pub use edge::Edge;
+pub use edge::{Edge, Totals};
 pub use fallback::Fallback;
 pub use options::EdgeOptions;
 pub use serve::Drained;

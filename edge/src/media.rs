@@ -89,7 +89,7 @@ impl Edge {
             Err(error) => Outcome::Error(error.label()),
         };
         let sent = match found {
-            Ok(answer) => self.send(session, media.kind, &answer, viewer).await,
+            Ok(answer) => self.send(session, media, &answer, viewer).await,
             Err(error) => failed(&error, outcome).send(session).await,
         };
         let status = session
@@ -131,13 +131,19 @@ impl Edge {
     async fn send(
         &self,
         session: &mut ServerSession,
-        kind: Kind<'_>,
+        media: Media<'_>,
         answer: &Answer,
         viewer: Viewer<'_>,
     ) -> Result<(), Broken> {
+        let kind = media.kind;
         let status = answer.object.head().status;
         if status != StatusCode::OK {
             return passed_on(status, answer.outcome).send(session).await;
+        }
+        if matches!(kind, Kind::Playlist) {
+            let headers = &session.req_header().headers;
+            self.viewers
+                .saw(viewer.peer.0, headers, media.app, media.id);
         }
         let wish = Wish::of(session);
         // What needs the length before the first byte waits for the last one.

@@ -1,5 +1,9 @@
 //! A miss's way to the origin: directory, fetch, and one second try.
 //!
+//! An origin that cannot be reached, or answers that it has no such stream, may be the wrong one:
+//! the directory asks anew then (no more often than its own limit allows), and another one that it
+//! names is asked, once.
+//!
 //! Runs inside the one fetch that all waiting viewers share, so a look-up or a retry happens once
 //! however many wait. Where a stream was when it ended is the directory's to know: it goes on
 //! telling the place for as long as ended playlists linger at the origin.
@@ -17,9 +21,7 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Asks the stream's origin for `target`. An unknown stream is a 404 without a fetch. When the
-    /// origin cannot be reached and the directory, asked again, names another, that one is asked;
-    /// once.
+    /// Asks the stream's origin for `target`. An unknown stream is a 404 without a fetch.
     ///
     /// # Errors
     /// The [`FetchError`] of the last try; [`FetchError::NoRoute`] when the directory cannot
@@ -32,16 +34,21 @@ impl Source {
         let Some(origin) = self.locate(&stream).await? else {
             return Ok(not_found());
         };
-        let error = match self.ask(&origin, &target).await {
-            Err(error) if error.retryable() => error,
-            result => return result,
+        let first = self.ask(&origin, &target).await;
+        let wrong = match &first {
+            Err(error) => error.retryable(),
+            Ok(answer) => is_elsewhere(answer.status),
         };
-        match self.locate(&stream).await {
-            Ok(Some(heir)) if heir != origin => {
-                tracing::debug!(%stream, %origin, %heir, %error, "the stream has moved");
+        if !wrong {
+            return first;
+        }
+        let heir = self.directory.refresh(&stream).await.ok().flatten();
+        match heir.map(|heir| heir.origin_adress) {
+            Some(heir) if heir != origin => {
+                tracing::debug!(%stream, %origin, %heir, "the stream has moved");
                 self.ask(&heir, &target).await
             }
-            _ => Err(error),
+            _ => first,
         }
     }
 
@@ -63,6 +70,14 @@ impl Source {
         };
         self.fetch.fetch(request).await
     }
+}
+
+/// What an origin answers that does not have the stream, or not any more.
+fn is_elsewhere(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NOT_FOUND | StatusCode::MISDIRECTED_REQUEST | StatusCode::SERVICE_UNAVAILABLE
+    )
 }
 
 /// "No such stream", shared by those who wait but not stored: the directory remembers it already,

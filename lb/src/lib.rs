@@ -24,8 +24,6 @@ mod listen;
 mod members;
 mod metrics;
 mod run;
-mod seen;
 
 pub use error::LbError;
 pub use run::{Bound, Lb, LbOptions};
-pub use seen::NodesSeen;

@@ -17,13 +17,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use weir_cluster::NodesSeen;
 use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::UpstreamNodes;
 
 use crate::balance::Standing;
 use crate::group::{Group, NODES_MAX, Peer};
 use crate::health;
-use crate::seen::NodesSeen;
 use names::Names;
 pub(crate) use plan::Door;
 use plan::{Listed, Member, Step};

@@ -11,6 +11,7 @@ use prometheus::Registry;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use weir_cluster::NodesSeen;
 use weir_conf::nginx::{Addr, Config};
 
 use crate::error::LbError;
@@ -21,7 +22,6 @@ use crate::l4::TcpServer;
 use crate::listen::{self, Accepted, Listener};
 use crate::members::{self, Door};
 use crate::metrics::Metrics;
-use crate::seen::NodesSeen;
 
 /// What the node says beside the configuration file.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use crate::tally::{Example, Percentiles, Tally};
 use serde::Serialize;
 use std::fmt::Write as _;
 
-/// Delay of this process's own timers from which on its figures tell of itself, milliseconds.
+/// Delay of this process's own tasks from which on its figures tell of itself, milliseconds.
 const OWN_DELAY_MS_MAX: f64 = 100.0;
 
 /// All that a run found.
@@ -63,7 +63,7 @@ pub(crate) struct Latencies {
     pub(crate) startup: Percentiles,
     pub(crate) playlist: Percentiles,
     pub(crate) segment: Percentiles,
-    /// How late this process's own timers were.
+    /// How late this process's own tasks were.
     pub(crate) own_delay: Percentiles,
 }
 

@@ -45,16 +45,10 @@ pub(crate) async fn run(plan: Plan) -> Result<bool, Failure> {
     house.start();
     let interrupted = {
         let plan = &house.plan;
-        let show = async {
-            tokio::join!(
-                table::show(plan, &tally),
-                table::watch_own_delay(Arc::clone(&tally))
-            )
-        };
         tokio::select! {
             () = sleep(plan.args.duration) => false,
             () = asked_to_end() => true,
-            _ = show => false,
+            () = table::show(plan, &tally) => false,
         }
     };
     let plan = house.end().await;
@@ -145,6 +139,11 @@ impl House {
 
     /// Starts everybody; they wait for their turn by themselves.
     fn start(&mut self) {
+        // A task like theirs, so that it waits its turn as they do.
+        self.viewers.spawn(table::watch_own_delay(
+            Arc::clone(&self.tally),
+            self.stop_viewers.clone(),
+        ));
         let streams = self.plan.args.streams;
         let mut rng = fastrand::Rng::with_seed(self.plan.args.seed);
         for index in 0..streams {

@@ -7,6 +7,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 
 /// Seconds between two plain lines.
 const LINE_PERIOD_S: u32 = 5;
@@ -73,10 +74,10 @@ pub(crate) async fn show(plan: &Plan, tally: &Arc<Tally>) {
     }
 }
 
-/// Measures how late this process's own timers are.
-pub(crate) async fn watch_own_delay(tally: Arc<Tally>) {
+/// Measures how late this process's own tasks are.
+pub(crate) async fn watch_own_delay(tally: Arc<Tally>, stop: CancellationToken) {
     const PERIOD: Duration = Duration::from_millis(100);
-    loop {
+    while !stop.is_cancelled() {
         let due = Instant::now() + PERIOD;
         tokio::time::sleep_until(due).await;
         tally.own_delay.record(due.elapsed());

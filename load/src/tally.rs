@@ -138,7 +138,7 @@ pub(crate) struct Tally {
     pub(crate) segment_latency: Latency,
     /// A viewer's first request to its first segment.
     pub(crate) startup_latency: Latency,
-    /// How late this process's own timers were: above some 100 ms, figures tell of this machine.
+    /// How late this process's own tasks were: above some 100 ms, figures tell of this machine.
     pub(crate) own_delay: Latency,
     errors: Mutex<BTreeMap<Kind, Errors>>,
 }

@@ -129,7 +129,12 @@ impl Origin {
 
     /// An application is no more: closes its publishers and ends its streams.
     pub fn end_app(&self, app: &AppName) {
-        for handle in self.context.streams.of_app(app) {
+        self.end_apps_but(|other| other != app);
+    }
+
+    /// The same for all applications that `stay` does not name.
+    pub fn end_apps_but(&self, stay: impl Fn(&AppName) -> bool) {
+        for handle in self.context.streams.of_apps(|app| !stay(app)) {
             // An owner with a full inbox is asked again with its next publisher: it is refused.
             let _ = handle.asks.try_send(Ask::AppDeleted);
         }

@@ -77,11 +77,11 @@ impl Streams {
         self.read().get(key).cloned()
     }
 
-    /// Every stream of an application.
-    pub(crate) fn of_app(&self, app: &AppName) -> Vec<Arc<StreamHandle>> {
+    /// Every stream of the applications that `chosen` chooses.
+    pub(crate) fn of_apps(&self, chosen: impl Fn(&AppName) -> bool) -> Vec<Arc<StreamHandle>> {
         let map = self.read();
-        let of_app = map.iter().filter(|(key, _)| key.app == *app);
-        of_app.map(|(_, handle)| Arc::clone(handle)).collect()
+        let of_apps = map.iter().filter(|(key, _)| chosen(&key.app));
+        of_apps.map(|(_, handle)| Arc::clone(handle)).collect()
     }
 
     /// The stream's handle, made by `make` when there is none; `None` when the node is full.

@@ -15,6 +15,7 @@
 )]
 
 mod browser;
+mod cluster;
 mod faults;
 mod ingest;
 mod load;

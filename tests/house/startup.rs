@@ -39,6 +39,9 @@ fn shipped_configurations_pass_their_test() {
         ("origin.properties", Some("origin")),
         ("edge.properties", Some("edge")),
         ("lb.properties", Some("lb")),
+        ("cluster/origin.properties", None),
+        ("cluster/edge.properties", None),
+        ("cluster/lb.properties", None),
     ] {
         let file = conf(name);
         let mut args: Vec<&str> = role.into_iter().collect();
@@ -49,6 +52,17 @@ fn shipped_configurations_pass_their_test() {
             format!("{stdout}{stderr}").contains("test is successful"),
             "{stdout}{stderr}"
         );
+    }
+}
+
+#[test]
+fn nodes_of_a_cluster_need_its_store() {
+    let file = conf("cluster/lb.properties");
+    let args = ["-t", "-c", file.to_str().unwrap()];
+    let (code, _, stderr) = weir(&args, &[("WEIR_DB_TYPE", "embedded")]);
+    assert_eq!(code, 1, "{stderr}");
+    for words in ["weir_nodes", "db.type=mongodb", "lb.conf:"] {
+        assert!(stderr.contains(words), "{words:?} is not in: {stderr}");
     }
 }
 

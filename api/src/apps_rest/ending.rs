@@ -59,7 +59,7 @@ pub(crate) async fn delete(
     UrlQuery(query): UrlQuery<DeleteQuery>,
     hop: Hop,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let Some(record) = shared.record(app, &id).await? else {
         return Ok(no_stream(&id));
     };
@@ -83,7 +83,7 @@ pub(crate) async fn delete_many(
     hop: Hop,
     Texts(listed): Texts,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let mut remarks = Vec::new();
     let mut unknown = Vec::new();
     for id in query.all(listed)? {
@@ -104,7 +104,7 @@ pub(crate) async fn stop(
     UrlQuery(query): UrlQuery<StopQuery>,
     hop: Hop,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let (Some(key), Some(record)) = (shared.stream(app, &id), shared.record(app, &id).await?)
     else {
         return Ok(no_stream(&id));
@@ -135,7 +135,7 @@ pub(crate) async fn start(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id)): UrlPath<(String, String)>,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let Some(record) = shared.record(app, &id).await? else {
         return Ok(no_stream(&id));
     };

@@ -47,7 +47,7 @@ pub(crate) async fn list(
     UrlPath((app, offset, size)): UrlPath<(String, String, String)>,
     UrlQuery(query): UrlQuery<ListQuery>,
 ) -> Result<Json<Vec<Broadcast>>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let page = Page::parse(&offset, &size)?;
     let query = query.to_store(app);
     shared.streams(app, query, page).await.map(Json)
@@ -60,7 +60,7 @@ pub(crate) async fn count(
     State(shared): State<Arc<Shared>>,
     UrlPath(app): UrlPath<String>,
 ) -> Result<Json<SimpleStat>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let query = Query::all(Kind::Broadcast, Some(app.clone()));
     shared.count(&query).await.map(Json)
 }
@@ -72,7 +72,7 @@ pub(crate) async fn count_matching(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, search)): UrlPath<(String, String)>,
 ) -> Result<Json<SimpleStat>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let mut query = Query::all(Kind::Broadcast, Some(app.clone()));
     query.contains = Some((search, SEARCHED));
     shared.count(&query).await.map(Json)
@@ -85,7 +85,7 @@ pub(crate) async fn count_live(
     State(shared): State<Arc<Shared>>,
     UrlPath(app): UrlPath<String>,
 ) -> Result<Json<SimpleStat>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let number = shared.live_count(app, Vec::new()).await?;
     Ok(Json(SimpleStat::of(number)))
 }

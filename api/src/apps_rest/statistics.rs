@@ -74,7 +74,7 @@ pub(crate) async fn of_stream(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id)): UrlPath<(String, String)>,
 ) -> Result<Json<BroadcastStatistics>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let record = shared.record(app, &id).await?;
     Ok(Json(record.map_or(
         BroadcastStatistics::UNCOUNTED,
@@ -94,7 +94,7 @@ pub(crate) async fn of_app(
     State(shared): State<Arc<Shared>>,
     UrlPath(app): UrlPath<String>,
 ) -> Result<Json<AppStatistics>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     Ok(Json(AppStatistics {
         watchers: BroadcastStatistics::of(shared.given.rooms.streams.viewers(app)),
         active_live_stream_count: shared.live_count(app, Vec::new()).await?,
@@ -108,7 +108,7 @@ pub(crate) async fn stream_info(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id)): UrlPath<(String, String)>,
 ) -> Result<Json<Vec<BasicStreamInfo>>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let record = shared.record(app, &id).await?;
     let live = record.filter(|record| broadcast::is_live(record, shared.now_ms()));
     let info = live.map(|record| BasicStreamInfo {

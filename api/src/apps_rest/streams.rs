@@ -48,7 +48,7 @@ pub(crate) async fn create(
     UrlQuery(query): UrlQuery<CreateQuery>,
     Body(body): Body,
 ) -> Result<Response, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     if query.auto_start {
         let pulled = matches!(
             broadcast::text(&body, "type"),
@@ -79,7 +79,7 @@ pub(crate) async fn create_list(
     UrlQuery(query): UrlQuery<CreateListQuery>,
     Items(bodies): Items,
 ) -> Result<Json<Vec<ResultJson>>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let overwrite = match query.on_duplicate.as_deref() {
         None => {
             shared.refuse_taken(app, &bodies).await?;
@@ -112,7 +112,7 @@ pub(crate) async fn one(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id)): UrlPath<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     Ok(match shared.record(app, &id).await? {
         Some(record) => Json(shared.view(app, &record)).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
@@ -127,7 +127,7 @@ pub(crate) async fn update(
     UrlPath((app, id)): UrlPath<(String, String)>,
     Body(body): Body,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let Some(record) = shared.record(app, &id).await? else {
         return Ok(no_stream(&id));
     };

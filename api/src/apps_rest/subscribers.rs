@@ -71,7 +71,7 @@ pub(crate) async fn add(
     UrlPath((app, id)): UrlPath<(String, String)>,
     Body(body): Body,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let (sid, mut fields) = checked(&id, &body)?;
     fields.remove("subscriberId");
     let place = Place::in_app(Kind::Subscriber, app, [&id, &sid]);
@@ -105,7 +105,7 @@ pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id, offset, size)): UrlPath<(String, String, String, String)>,
 ) -> Result<Json<Vec<Subscriber>>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let page = Page::parse(&offset, &size)?;
     let records = shared.records_of(of_stream(app, &id), page).await?;
     let view = |record| Subscriber(shape::filled(SUBSCRIBER, record));
@@ -119,7 +119,7 @@ pub(crate) async fn delete(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id, sid)): UrlPath<(String, String, String)>,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let place = Place::in_app(Kind::Subscriber, app, [&id, &sid]);
     Ok(match bounded(shared.given.store.delete(&place)).await? {
         true => ResultJson::ok().about(&sid),
@@ -134,7 +134,7 @@ pub(crate) async fn delete_all(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id)): UrlPath<(String, String)>,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let query = of_stream(app, &id);
     let number = bounded(shared.given.store.delete_matching(&query)).await?;
     Ok(ResultJson::done(&format!("{number} subscribers deleted")))
@@ -148,7 +148,7 @@ pub(crate) async fn totp_code(
     UrlPath((app, id, sid)): UrlPath<(String, String, String)>,
     UrlQuery(query): UrlQuery<TotpQuery>,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let place = Place::in_app(Kind::Subscriber, app, [&id, &sid]);
     let registered = bounded(shared.given.store.get(&place)).await?;
     let keys = shared.app_keys(app);
@@ -179,7 +179,7 @@ pub(crate) async fn block(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id, sid, seconds, kind)): UrlPath<(String, String, String, String, String)>,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let seconds = seconds
         .parse()
         .ok()
@@ -222,7 +222,7 @@ pub(crate) async fn events(
     UrlPath((app, id, offset, size)): UrlPath<(String, String, String, String)>,
     UrlQuery(query): UrlQuery<EventsQuery>,
 ) -> Result<Json<Vec<ConnectionEvent>>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let page = Page::parse(&offset, &size)?;
     let mut wanted = Query::all(Kind::ConnectionEvent, Some(app.clone()));
     wanted.equals = vec![("streamId", id.into())];

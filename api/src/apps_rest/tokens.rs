@@ -70,7 +70,7 @@ pub(crate) async fn one_time(
     UrlPath((app, id)): UrlPath<(String, String)>,
     UrlQuery(query): UrlQuery<TokenQuery>,
 ) -> Result<Json<Token>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let token = query.token(&id, random_text(TOKEN_CHARS)?)?;
     let place = Place::in_app(
         Kind::Token,
@@ -89,7 +89,7 @@ pub(crate) async fn signed(
     UrlPath((app, id)): UrlPath<(String, String)>,
     UrlQuery(query): UrlQuery<TokenQuery>,
 ) -> Result<Json<Token>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let mut token = query.token(&id, String::new())?;
     let keys = shared.app_keys(app);
     let Some(secret) = keys.jwt_stream_secret() else {
@@ -117,7 +117,7 @@ pub(crate) async fn validate(
     UrlPath(app): UrlPath<String>,
     Body(body): Body,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let given = shape::given(TOKEN, &body, &[By::Client])?;
     let Some(token_id) = text(&given, "tokenId").filter(|id| !id.is_empty()) else {
         return Ok(ResultJson::failed("tokenId is missing".to_owned()));
@@ -153,7 +153,7 @@ pub(crate) async fn revoke(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id)): UrlPath<(String, String)>,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let mut query = Query::all(Kind::Token, Some(app.clone()));
     query.equals = vec![("streamId", id.into())];
     let number = bounded(shared.given.store.delete_matching(&query)).await?;
@@ -167,7 +167,7 @@ pub(crate) async fn list(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id, offset, size)): UrlPath<(String, String, String, String)>,
 ) -> Result<Json<Vec<Token>>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let page = Page::parse(&offset, &size)?;
     let mut query = Query::all(Kind::Token, Some(app.clone()));
     query.equals = vec![("streamId", id.into())];

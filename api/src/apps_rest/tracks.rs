@@ -43,7 +43,7 @@ pub(crate) async fn add(
     UrlPath((app, id)): UrlPath<(String, String)>,
     UrlQuery(query): UrlQuery<TrackQuery>,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let track = query.id.unwrap_or_default();
     let Some(main) = shared.record(app, &id).await? else {
         return Ok(no_stream(&id));
@@ -82,7 +82,7 @@ pub(crate) async fn remove(
     UrlPath((app, id)): UrlPath<(String, String)>,
     UrlQuery(query): UrlQuery<TrackQuery>,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let track = query.id.unwrap_or_default();
     let Some(record) = shared.record(app, &track).await? else {
         return Ok(no_stream(&track));
@@ -101,7 +101,7 @@ pub(crate) async fn list(
     UrlPath((app, id, offset, size)): UrlPath<(String, String, String, String)>,
     UrlQuery(query): UrlQuery<RoleQuery>,
 ) -> Result<Json<Vec<Broadcast>>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let page = Page::parse(&offset, &size)?;
     let query = of_main(app, &id, query.role);
     shared.streams(app, query, page).await.map(Json)
@@ -116,7 +116,7 @@ pub(crate) async fn list_active(
     UrlPath((app, id, offset, size)): UrlPath<(String, String, String, String)>,
     UrlQuery(query): UrlQuery<RoleQuery>,
 ) -> Result<Json<Vec<Broadcast>>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let page = Page::parse(&offset, &size)?;
     let mut query = of_main(app, &id, query.role);
     query.equals.push(("status", json!("broadcasting")));
@@ -136,7 +136,7 @@ pub(crate) async fn count_active(
     UrlPath((app, id)): UrlPath<(String, String)>,
     UrlQuery(query): UrlQuery<RoleQuery>,
 ) -> Result<Json<SimpleStat>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let equals = of_main(app, &id, query.role).equals;
     Ok(Json(SimpleStat::of(shared.live_count(app, equals).await?)))
 }

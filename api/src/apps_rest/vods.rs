@@ -62,7 +62,7 @@ pub(crate) async fn one(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id)): UrlPath<(String, String)>,
 ) -> Result<Response, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let place = Place::in_app(Kind::Vod, app, [&id]);
     Ok(match bounded(shared.given.store.get(&place)).await? {
         Some(record) => Json(Vod::new(&record)).into_response(),
@@ -78,7 +78,7 @@ pub(crate) async fn list(
     UrlPath((app, offset, size)): UrlPath<(String, String, String)>,
     UrlQuery(asked): UrlQuery<VodsQuery>,
 ) -> Result<Json<Vec<Vod>>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let page = Page::parse(&offset, &size)?;
     let mut query = Query::all(Kind::Vod, Some(app.clone()));
     if let Some(stream) = asked.stream_id.filter(|id| !id.is_empty()) {
@@ -102,7 +102,7 @@ pub(crate) async fn count(
     State(shared): State<Arc<Shared>>,
     UrlPath(app): UrlPath<String>,
 ) -> Result<Json<SimpleStat>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let query = Query::all(Kind::Vod, Some(app.clone()));
     shared.count(&query).await.map(Json)
 }
@@ -114,7 +114,7 @@ pub(crate) async fn count_matching(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, search)): UrlPath<(String, String)>,
 ) -> Result<Json<SimpleStat>, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let mut query = Query::all(Kind::Vod, Some(app.clone()));
     query.contains = Some((search, SEARCHED));
     shared.count(&query).await.map(Json)
@@ -127,7 +127,7 @@ pub(crate) async fn delete(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id)): UrlPath<(String, String)>,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let mut remarks = Vec::new();
     if shared.remove_vod(app, &id, &mut remarks).await? {
         return Ok(ResultJson::ok().about(&id).with_remarks(&remarks));
@@ -145,7 +145,7 @@ pub(crate) async fn delete_many(
     UrlQuery(query): UrlQuery<IdsQuery>,
     Texts(listed): Texts,
 ) -> Result<ResultJson, ApiError> {
-    let app = shared.app(&app)?;
+    let app = &shared.app(&app)?;
     let mut remarks = Vec::new();
     let mut unknown = Vec::new();
     for id in query.all(listed)? {

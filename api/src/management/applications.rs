@@ -106,7 +106,7 @@ pub(crate) async fn info(
         let recordings = Query::all(Kind::Vod, Some(app.clone()));
         all.push(ApplicationInfo {
             live_stream_count: shared.live(&app).await?.len(),
-            vod_count: bounded(shared.given.records.count(&recordings)).await?,
+            vod_count: bounded(shared.given.store.count(&recordings)).await?,
             storage: shared.recorded_bytes(recordings).await?,
             name: app.as_str().to_owned(),
         });
@@ -260,7 +260,7 @@ impl Shared {
     async fn recorded_bytes(&self, mut recordings: Query) -> Result<i64, ApiError> {
         let mut bytes: i64 = 0;
         while recordings.offset < RECORDINGS_MAX {
-            let page = bounded(self.given.records.list(&recordings)).await?;
+            let page = bounded(self.given.store.list(&recordings)).await?;
             recordings.offset += page.len();
             for fields in &page {
                 bytes = bytes.saturating_add(read::<Vod>(fields).file_size.max(0));

@@ -69,10 +69,10 @@ pub(crate) async fn note(
     }
     let place = Place::of_cluster(Kind::Secret, &format!("{NOTE}{id}"));
     if note.is_empty() {
-        bounded(shared.given.records.delete(&place)).await?;
+        bounded(shared.given.store.delete(&place)).await?;
     } else {
         let fields = Fields::from_iter([("value".to_owned(), Value::from(note))]);
-        bounded(shared.given.records.put(&place, fields)).await?;
+        bounded(shared.given.store.put(&place, fields)).await?;
     }
     Ok(ResultJson::ok())
 }
@@ -83,7 +83,7 @@ impl Shared {
             return Ok(ResultJson::failed("there is no node of that id".to_owned()));
         }
         let place = Place::of_cluster(Kind::Secret, &format!("{NOTE}{id}"));
-        bounded(self.given.records.delete(&place)).await?;
+        bounded(self.given.store.delete(&place)).await?;
         Ok(if bounded(self.given.store.delete_node(id)).await? {
             ResultJson::ok()
         } else {
@@ -97,7 +97,7 @@ impl Shared {
             contains: Some((NOTE.to_owned(), &["name"])),
             ..Query::all(Kind::Secret, None)
         };
-        let all = bounded(self.given.records.list(&notes)).await?;
+        let all = bounded(self.given.store.list(&notes)).await?;
         let pairs = all.iter().filter_map(|fields| {
             let id = fields.get("name")?.as_str()?.strip_prefix(NOTE)?;
             Some((id.to_owned(), fields.get("value")?.as_str()?.to_owned()))

@@ -4,8 +4,11 @@
 
 mod apps;
 mod broadcasts;
+mod filters;
+mod management;
 mod nodes;
 mod openapi;
 mod pages;
 mod rest;
 mod support;
+mod users;

@@ -6,21 +6,21 @@ use axum::body::{Body, Bytes};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use weir_api::{
     ApiMetrics, ApiState, AppSecurity, AppsAdmin, AppsError, Asset, Assets, Management,
     ManagementOptions, NodeInfo, Peer, PublicRtmp, Rooms,
 };
+use weir_cluster::apps::Apps;
 use weir_cluster::embedded::EmbeddedStore;
-use weir_cluster::key::HEADER;
 use weir_cluster::{
     AppName, Broadcast, BroadcastStatus, Claim, ClusterKey, EpochEnd, Fields, Kind, Lease, Leases,
     ManualClock, NodeRecord, NodeRole, Ownership, Place, PublishType, Query, Records, Store,
     StoreError, StreamKey,
 };
+use weir_conf::app::AppSettings;
 
 /// The time at which every test begins, ms since the Unix epoch.
 pub(crate) const START_MS: i64 = 1_800_000_000_000;
@@ -30,7 +30,7 @@ pub(crate) struct Api {
     pub(crate) router: Router,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) store: Arc<dyn Store>,
-    apps: Arc<TwoApps>,
+    apps: Arc<dyn AppsAdmin>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -44,6 +44,35 @@ impl Api {
         let mut api = Self::wired(store, clock, "node-1", Rooms::none());
         api._folder = Some(folder);
         api
+    }
+
+    /// On a fresh embedded store, with the cluster's own applications and these settings.
+    pub(crate) async fn managed(options: ManagementOptions) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(START_MS));
+        let path = folder.path().join("store.redb");
+        let store = Arc::new(EmbeddedStore::open(&path, clock.clone()).unwrap());
+        let seeds =
+            ["LiveApp", "live"].map(|a| (AppName::parse(a).unwrap(), AppSettings::default()));
+        let stop = CancellationToken::new();
+        let apps = Apps::open_at(store.clone(), seeds.into(), clock.clone(), stop).await;
+        let mut api = Self::build(
+            store,
+            clock,
+            "node-1",
+            Rooms::none(),
+            Arc::new(apps),
+            options,
+        );
+        api._folder = Some(folder);
+        api
+    }
+
+    /// Sets settings of LiveApp.
+    pub(crate) async fn set(&self, settings: serde_json::Value) {
+        let fields = settings.as_object().unwrap().clone();
+        let app = AppName::parse("LiveApp").unwrap();
+        self.apps.change(&app, fields).await.unwrap();
     }
 
     /// On any store.
@@ -63,24 +92,32 @@ impl Api {
         id: &str,
         rooms: Rooms,
     ) -> Self {
+        let options = ManagementOptions::default();
+        Self::build(
+            store,
+            clock,
+            id,
+            rooms,
+            Arc::new(TwoApps::default()),
+            options,
+        )
+    }
+
+    fn build(
+        store: Arc<dyn Store>,
+        clock: Arc<ManualClock>,
+        id: &str,
+        rooms: Rooms,
+        apps: Arc<dyn AppsAdmin>,
+        options: ManagementOptions,
+    ) -> Self {
         let registry = prometheus::Registry::new();
-        let apps = Arc::new(TwoApps::default());
         let state = ApiState {
             store: Arc::clone(&store),
-            records: Arc::clone(&store) as Arc<dyn Records>,
             rooms,
-            management: Management {
-                apps: apps.clone(),
-                cluster: Arc::new(cluster_key()),
-                log: None,
-                options: ManagementOptions::default(),
-            },
             clock: clock.clone(),
             metrics: ApiMetrics::register(&registry).unwrap(),
             registry,
-            apps: ["LiveApp", "live"]
-                .map(|a| AppName::parse(a).unwrap())
-                .into(),
             node: NodeInfo {
                 id: id.to_owned(),
                 ip: "10.0.0.7".to_owned(),
@@ -91,6 +128,12 @@ impl Api {
                     host: Some("live.example".to_owned()),
                     port: 1935,
                 },
+            },
+            management: Management {
+                apps: Arc::clone(&apps),
+                cluster: Arc::new(cluster_key()),
+                log: None,
+                options,
             },
             assets: Arc::new(Pages),
         };
@@ -120,13 +163,6 @@ impl Api {
             .await
     }
 
-    /// Sets settings of LiveApp.
-    pub(crate) fn set(&self, settings: serde_json::Value) {
-        let fields = settings.as_object().unwrap().clone();
-        let app = AppName::parse("LiveApp").unwrap();
-        self.apps.settings.lock().unwrap().insert(app, fields);
-    }
-
     /// A record as the store has it.
     pub(crate) async fn stored(&self, kind: Kind, key: &str) -> Option<Fields> {
         let app = AppName::parse("LiveApp").unwrap();
@@ -136,7 +172,7 @@ impl Api {
             .unwrap()
     }
 
-    /// Asks with a method, headers and a body.
+    /// Asks with a method, headers and a body, from this machine; the management REST as a node of the cluster.
     pub(crate) async fn ask_with(
         &self,
         method: Method,
@@ -144,16 +180,30 @@ impl Api {
         headers: &[(&str, &str)],
         body: Body,
     ) -> Answer {
+        let token = cluster_key().mint(START_MS);
+        let mut headers = headers.to_vec();
+        if path.starts_with("/rest/") {
+            headers.push(("clusterauthorization", &token));
+        }
+        self.ask_from("127.0.0.1", method, path, &headers, body)
+            .await
+    }
+
+    /// Asks from an address, with no more than these headers.
+    pub(crate) async fn ask_from(
+        &self,
+        peer: &str,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Body,
+    ) -> Answer {
         let mut request = Request::builder().method(method).uri(path);
+        request = request.extension(Peer(peer.parse().unwrap()));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        // The server's own REST wants a session; a node of the cluster needs none.
-        if path.starts_with("/rest/") {
-            request = request.header(HEADER, cluster_key().mint(self.clock.now_ms()));
-        }
-        let peer = Peer(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let request = request.extension(peer).body(body).unwrap();
+        let request = request.body(body).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
@@ -193,12 +243,12 @@ impl Api {
     }
 }
 
-/// The key of the tests' cluster.
+/// The key of every test's cluster.
 pub(crate) fn cluster_key() -> ClusterKey {
-    ClusterKey::fixed("a-key-of-the-tests-cluster")
+    ClusterKey::fixed("the key of the tests' cluster")
 }
 
-/// LiveApp and live, open to this machine.
+/// Two applications with default settings, and no others.
 #[derive(Debug, Default)]
 struct TwoApps {
     settings: Mutex<HashMap<AppName, Fields>>,
@@ -212,18 +262,13 @@ impl AppsAdmin for TwoApps {
             .into()
     }
     fn security(&self, app: &str) -> Option<AppSecurity> {
-        let known = self.names().iter().any(|name| name.as_str() == app);
-        known.then(AppSecurity::default)
+        ["LiveApp", "live"]
+            .contains(&app)
+            .then(AppSecurity::default)
     }
     fn settings(&self, app: &AppName) -> Option<Fields> {
-        Some(
-            self.settings
-                .lock()
-                .unwrap()
-                .get(app)
-                .cloned()
-                .unwrap_or_default(),
-        )
+        let all = self.settings.lock().unwrap();
+        Some(all.get(app).cloned().unwrap_or_default())
     }
     async fn create(&self, _: &AppName) -> Result<(), AppsError> {
         Err(AppsError::Exists)

@@ -187,14 +187,16 @@ impl Apps {
             return Err(AppsError::Limit);
         }
         let settings = self.0.seeds.get(name).cloned().unwrap_or_default();
-        let fields = self.0.record_of(settings);
+        let mut fields = self.0.record_of(settings);
         let place = place_of(name);
         if !self.0.records.insert(&place, fields.clone()).await? {
-            let there = self.0.records.get(&place).await?;
-            if there.is_some_and(|there| !is_deleted(&there)) {
+            let there = self.0.records.get(&place).await?.unwrap_or_default();
+            if !is_deleted(&there) {
                 self.0.refresh(name).await?;
                 return Err(AppsError::Exists(name.clone()));
             }
+            // It begins anew, not with what it was when it was deleted.
+            unset(&mut fields, &AppSettings::from_record(&there).0);
             self.0.records.patch(&place, fields).await?;
         }
         self.0.refresh(name).await?;
@@ -230,10 +232,11 @@ impl Apps {
     /// # Errors
     /// [`AppsError`].
     pub async fn set(&self, name: &AppName, settings: AppSettings) -> Result<(), AppsError> {
-        if self.get(name).is_none() {
+        let Some(before) = self.get(name) else {
             return Err(AppsError::Unknown(name.clone()));
-        }
+        };
         let mut fields = self.0.record_of(settings);
+        unset(&mut fields, &before.settings);
         // Deleted elsewhere a moment ago, it stays so.
         fields.remove("toBeDeleted");
         fields.remove("appStatus");
@@ -259,11 +262,21 @@ impl Inner {
 
     /// The record of an application that is there, set now.
     fn record_of(&self, settings: AppSettings) -> Fields {
-        let mut fields = settings.to_json();
+        let mut fields = settings.set_to_json();
         fields.insert("updateTime".to_owned(), Value::from(self.clock.now_ms()));
         fields.insert("toBeDeleted".to_owned(), Value::Bool(false));
         fields.insert("appStatus".to_owned(), Value::from("installed"));
         fields
+    }
+}
+
+/// Says of what was set `before` and is not set in `fields` that it is set no more. What is not
+/// known here is somebody else's, and stays.
+fn unset(fields: &mut Fields, before: &AppSettings) {
+    for (name, _) in before.set_to_json() {
+        if weir_conf::app::find(&name).is_some() {
+            fields.entry(name).or_insert(Value::Null);
+        }
     }
 }
 
@@ -276,3 +289,6 @@ fn is_deleted(record: &Fields) -> bool {
     record.get("toBeDeleted") == Some(&Value::Bool(true))
         || record.get("appStatus").and_then(Value::as_str) == Some("deleted")
 }
+
+#[cfg(test)]
+mod tests;

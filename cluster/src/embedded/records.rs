@@ -5,13 +5,17 @@ use super::EmbeddedStore;
 use super::ops::{Op, Outcome};
 use super::record_ops::{RecordOp, fields_of, stream_key};
 use crate::names::AppName;
-use crate::record;
+use crate::record::{self, Document};
 use crate::records::select::{Filter, page};
-use crate::records::{Fields, Kind, Place, Query, RecordChange, Records, check};
+use crate::records::{Fields, Kind, LIST_MAX, Place, Query, RecordChange, Records, check};
 use crate::store::StoreError;
+use crate::types::Broadcast;
 use async_trait::async_trait;
 use std::sync::Arc;
 use tokio::sync::broadcast;
+
+/// As many records are looked at where the call is made: some milliseconds.
+const LOOKED_AT_IN_PLACE_MAX: usize = 1_000;
 
 #[async_trait]
 impl Records for EmbeddedStore {
@@ -69,13 +73,26 @@ impl Records for EmbeddedStore {
 
     async fn list(&self, query: &Query) -> Result<Vec<Fields>, StoreError> {
         check::query(query)?;
-        let found = page(query, self.matching(query));
-        Ok(found.into_iter().map(Arc::unwrap_or_clone).collect())
+        let candidates = self.candidates(query);
+        if let (Candidates::Streams(streams), None) = (&candidates, query.sort)
+            && Filter::of(query).takes_all()
+        {
+            let page = streams.iter().skip(query.offset);
+            let page = page.take(query.size.min(LIST_MAX));
+            return Ok(page.map(|stream| record::to_fields(stream)).collect());
+        }
+        let found = candidates.matching(query).await?;
+        let found = page(query, found).into_iter();
+        Ok(found.map(Arc::unwrap_or_clone).collect())
     }
 
     async fn count(&self, query: &Query) -> Result<u64, StoreError> {
         check::query(query)?;
-        Ok(self.matching(query).len() as u64)
+        let candidates = self.candidates(query);
+        if Filter::of(query).takes_all() {
+            return Ok(candidates.len() as u64);
+        }
+        Ok(candidates.matching(query).await?.len() as u64)
     }
 
     async fn delete_matching(&self, query: &Query) -> Result<u64, StoreError> {
@@ -110,22 +127,56 @@ impl EmbeddedStore {
         self.call(Op::Record(op)).await
     }
 
-    /// Records that match, in the order of the key.
-    fn matching(&self, query: &Query) -> Vec<Arc<Fields>> {
-        let filter = Filter::of(query);
-        let app = query.app.as_ref();
+    /// Records of the query's kind and application, in the order of the key.
+    fn candidates(&self, query: &Query) -> Candidates {
+        let (view, app) = (self.shared.read(), query.app.as_ref());
         if query.kind == Kind::Broadcast {
-            let streams = app.map(|app| self.shared.read().stream_records(app));
-            let fields = streams.unwrap_or_default().into_iter();
-            let fields = fields.map(|document| Arc::new(record::to_fields(&document)));
-            return fields.filter(|fields| filter.matches(fields)).collect();
+            let streams = app.map(|app| view.stream_records(app));
+            return Candidates::Streams(streams.unwrap_or_default());
         }
-        let view = self.shared.read();
         let all = view.records().of(query.kind, app);
-        let mut found: Vec<_> = all.map(|(_, fields)| Arc::clone(fields)).collect();
-        drop(view);
-        found.retain(|fields| filter.matches(fields));
-        found
+        Candidates::Records(all.map(|(_, fields)| Arc::clone(fields)).collect())
+    }
+}
+
+/// Records a query may mean, taken out of the memory for looking at them without its lock.
+enum Candidates {
+    Streams(Vec<Arc<Document<Broadcast>>>),
+    Records(Vec<Arc<Fields>>),
+}
+
+impl Candidates {
+    fn len(&self) -> usize {
+        match self {
+            Self::Streams(streams) => streams.len(),
+            Self::Records(records) => records.len(),
+        }
+    }
+
+    /// Those that match; of many, on a thread where it keeps nobody waiting.
+    async fn matching(self, query: &Query) -> Result<Vec<Arc<Fields>>, StoreError> {
+        if self.len() <= LOOKED_AT_IN_PLACE_MAX {
+            return Ok(self.filtered(query));
+        }
+        let query = query.clone();
+        let task = tokio::task::spawn_blocking(move || self.filtered(&query));
+        task.await.map_err(|error| StoreError::Unavailable {
+            operation: "list",
+            reason: error.to_string(),
+        })
+    }
+
+    fn filtered(self, query: &Query) -> Vec<Arc<Fields>> {
+        let filter = Filter::of(query);
+        let mut records = match self {
+            Self::Streams(streams) => {
+                let fields = streams.iter().map(|stream| record::to_fields(stream));
+                fields.map(Arc::new).collect()
+            }
+            Self::Records(records) => records,
+        };
+        records.retain(|fields| filter.matches(fields));
+        records
     }
 }
 

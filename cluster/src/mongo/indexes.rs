@@ -60,6 +60,10 @@ impl MongoStore {
         }
         let mut made = collection.create_index(unique(fields, None)).await;
         if made.as_ref().is_err_and(is_conflict) {
+            if is_unique_already(collection, fields).await? {
+                self.prepared_names().insert(name);
+                return Ok(());
+            }
             let own = format!("weir_{}", fields.join("_"));
             made = collection.create_index(unique(fields, Some(own))).await;
         }
@@ -76,6 +80,25 @@ impl MongoStore {
     fn prepared_names(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether an index of another name, Ant Media's for one, does it already.
+async fn is_unique_already(
+    collection: &Collection<Document>,
+    fields: &[&str],
+) -> Result<bool, StoreError> {
+    let refused = |error| failed("prepare", &error);
+    let mut indexes = collection.list_indexes().await.map_err(refused)?;
+    while indexes.advance().await.map_err(refused)? {
+        let index = indexes.deserialize_current().map_err(refused)?;
+        let is_unique = index.options.is_some_and(|options| {
+            options.unique == Some(true) && options.partial_filter_expression.is_none()
+        });
+        if is_unique && index.keys.keys().eq(fields) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn unique(fields: &[&str], name: Option<String>) -> IndexModel {

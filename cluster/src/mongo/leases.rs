@@ -3,19 +3,21 @@
 //! | field | meaning |
 //! |---|---|
 //! | `_id` | node id |
-//! | `since` | start of the unbroken run, date |
+//! | `since` | since when it has not lapsed, date |
 //! | `renewed` | last renewal, date; 1970 when the node gave the lease up |
+//! | `renewals` | the last renewals, dates, the newest first |
 //! | `forgetAt` | when the server itself deletes the document, date |
 //!
 //! The time is `$$NOW`, which the server puts in; no node's clock is asked. A renewal is one write
 //! to one document, acknowledged by the primary alone (w:1): a primary that has lost its majority may
 //! take it, and then all leases lapse together at the next one, where nobody judges until all had
-//! time to renew. Judging reads what a majority has: a node that sees an old state sees its own
-//! lease as old as the others', and judges nobody.
+//! time to renew. Judging reads what the primary has (local), the newest there is; a primary that
+//! was replaced without knowing may mislead, but what is done upon it is a write to a majority, which
+//! that primary cannot make.
 
 use super::{MongoStore, documents, failed};
 use crate::clock::WallClock;
-use crate::lease::{LEASE_KEPT_MS, Lease, Leases, RUN_GAP_MS, Sight};
+use crate::lease::{LEASE_KEPT_MS, LEASE_MS, Lease, Leases, RENEWALS_KEPT, Sight};
 use crate::store::StoreError;
 use mongodb::Collection;
 use mongodb::bson::{Bson, DateTime, Document, doc};
@@ -57,15 +59,20 @@ impl MongoStore {
     /// The store's `renew_lease`: [`Lease::renewed`] as one write.
     pub(super) async fn renew(&self, node_id: &str) -> Result<Lease, StoreError> {
         let now = self.time.expression();
-        let gap_ms =
-            doc! { "$subtract": [&now, { "$ifNull": ["$renewed", DateTime::from_millis(0)] }] };
+        let never = DateTime::from_millis(0);
+        let gap_ms = doc! { "$subtract": [&now, { "$ifNull": ["$renewed", never] }] };
+        let went_back = doc! { "$lt": [&gap_ms, 0_i64] };
         let unbroken = doc! { "$and": [
             { "$gte": [&gap_ms, 0_i64] },
-            { "$lte": [&gap_ms, RUN_GAP_MS] },
+            { "$lte": [&gap_ms, LEASE_MS] },
         ] };
+        let kept = i32::try_from(RENEWALS_KEPT).unwrap_or(i32::MAX);
+        let more = doc! { "$concatArrays": [[&now], { "$ifNull": ["$renewals", []] }] };
+        let more = doc! { "$slice": [more, kept] };
         let renewal = doc! { "$set": {
             "since": { "$cond": [unbroken, "$since", &now] },
             "renewed": &now,
+            "renewals": { "$cond": [went_back, [&now], more] },
             "forgetAt": { "$add": [&now, LEASE_KEPT_MS] },
         } };
         let leases = self.lease_documents();
@@ -82,7 +89,7 @@ impl MongoStore {
     /// The store's `end_lease`: [`Lease::ended`].
     pub(super) async fn give_up(&self, node_id: &str) -> Result<(), StoreError> {
         let never = DateTime::from_millis(0);
-        let ended = doc! { "$set": { "since": never, "renewed": never } };
+        let ended = doc! { "$set": { "since": never, "renewed": never, "renewals": [] } };
         let leases = self.lease_documents();
         let ended = leases.update_one(doc! { "_id": node_id }, ended).await;
         ended.map(drop).map_err(|error| failed("end_lease", &error))
@@ -94,15 +101,13 @@ impl MongoStore {
         let pipeline = vec![
             doc! { "$facet": { "leases": [
                 { "$match": which },
-                { "$project": { "since": 1, "renewed": 1 } },
+                { "$project": { "since": 1, "renewed": 1, "renewals": 1 } },
                 { "$limit": LEASES_MAX },
             ] } },
             doc! { "$set": { "now": self.time.expression() } },
         ];
         let read = self.lease_documents();
-        let read = read
-            .aggregate(pipeline)
-            .read_concern(ReadConcern::majority());
+        let read = read.aggregate(pipeline).read_concern(ReadConcern::local());
         let cursor = read.await.map_err(|error| failed("leases", &error))?;
         let found = self.list(cursor).await?;
         let found = found.first().ok_or_else(|| unreadable("leases"))?;
@@ -154,6 +159,7 @@ fn lease(document: &Document, now_ms: i64) -> Option<Lease> {
         node_id: document.get_str("_id").ok()?.to_owned(),
         since_ms: date_ms(document, "since"),
         renewed_ms: date_ms(document, "renewed"),
+        renewals_ms: dates_ms(document, "renewals"),
         now_ms,
     })
 }
@@ -162,6 +168,13 @@ fn lease(document: &Document, now_ms: i64) -> Option<Lease> {
 fn date_ms(document: &Document, name: &str) -> i64 {
     let date = document.get_datetime(name);
     date.map_or(0, |date| date.timestamp_millis())
+}
+
+fn dates_ms(document: &Document, name: &str) -> Vec<i64> {
+    let dates = document.get_array(name).map_or([].as_slice(), |d| d);
+    let dates = dates.iter().filter_map(Bson::as_datetime);
+    let dates = dates.map(|date| date.timestamp_millis());
+    dates.take(RENEWALS_KEPT).collect()
 }
 
 fn unreadable(operation: &'static str) -> StoreError {

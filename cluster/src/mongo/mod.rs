@@ -8,22 +8,44 @@
 //! | `clusterdb` | `weirduty` | whose turn a task of the whole cluster is, by `_id` |
 //! | `clusterdb` | `weirtimeline` | a stream's newest epoch ([`crate::ownership::Timeline`]), by `_id` = `app/id` |
 //!
-//! All other records: see the table in `mongo/records.rs`. Field names are Ant Media's; documents that it wrote are read,
-//! and fields that are not known here stay. A field of the wrong type reads as its default.
+//! All other records: see the table in `mongo/records.rs`. Field names are Ant Media's; documents
+//! that it wrote are read, and fields that are not known here stay. A field of the wrong type reads as its default.
 //!
-//! **Atomicity.** An epoch is taken by one conditional write on `weirtimeline`, acknowledged by a
-//! majority; who loses the race reads again. The broadcast follows; it is written under the
-//! condition that no newer epoch has written it. A process that dies between the two leaves a
-//! record that the owner's next report, the next claim, or time (20 s) puts right.
+//! **Atomicity.** An epoch is taken by one conditional write on `weirtimeline`; who loses the race
+//! reads again. Whether another owner is there is read just before, with the server's time, and the
+//! write holds only if the server's clock is not far past that: a claimant, or a server, that stood
+//! still in between judges again. The broadcast follows; it is written under the condition that no
+//! newer epoch has written it. A process that dies between the two leaves a record that the owner's
+//! next report, the next claim, or a sweep (`mongo/sweep.rs`) puts right.
 //!
-//! **Cost.** A report is one write, a heartbeat one, both acknowledged by the primary alone. An
-//! ended timeline is deleted by MongoDB itself (a TTL index).
+//! **Time** is the server's (`$$NOW`): who is there, heartbeats, `updateTime`. See
+//! `mongo/leases.rs`.
 //!
 //! **Changes** are told by one change stream a client where there is a replica set, and polled for
-//! elsewhere ([`changes`]).
+//! elsewhere (`mongo/changes.rs`).
 //!
-//! **Failures.** Every call ends within [`CALL_TIMEOUT`]; what it wanted may then be done or not.
-//! No error text and no debug text holds an address, a user or a password.
+//! **Who must confirm what.**
+//!
+//! | call | writes | confirmed by |
+//! |---|---|---|
+//! | `claim`, `adopt` | timeline (conditional), broadcast | a majority, each |
+//! | `release`, `release_all_of`, `sweep` | timeline (conditional), broadcast | a majority, each |
+//! | the same | note that the record was told, whose turn a sweep is | the primary: a repetition does no harm |
+//! | `update` | broadcast with its checkpoint, one write | the primary: the next is 5 s away, a claim allows for the loss |
+//! | `renew_lease`, `end_lease` | lease, one write | the primary: see `mongo/leases.rs` |
+//! | `heartbeat` | node, one write | the primary: the next is 5 s away |
+//! | `delete_node`, indexes | node, index | a majority |
+//!
+//! All reads are the primary's newest: what is decided on them is then a conditional write to a
+//! majority. Writes and reads that lost their connection, or found no primary, are tried once more
+//! by the driver (retryable writes), which needs a replica set; a repeated call of ours does no harm.
+//!
+//! **Cost.** A live stream is one write each 5 s; a node one each second (its lease) and one each 5 s.
+//! An ended timeline and a forgotten lease are deleted by MongoDB itself (TTL indexes).
+//!
+//! **Failures.** Every call ends within [`CALL_TIMEOUT`]; what it wanted may then be done or not. At
+//! most 32 connections to a server, the heartbeat's apart ([`MongoOptions::pool_max`]). No error text
+//! and no debug text holds an address, a user or a password.
 
 mod changes;
 mod claims;
@@ -112,7 +134,7 @@ impl MongoStore {
         let named = options.clone();
         let database_of = move |app: &AppName| named.database_of(app.as_str());
         Ok(Self {
-            watch: Watch::new(client.clone(), database_of),
+            watch: Watch::new(client.clone(), options.poll_only, database_of),
             client,
             options,
             time,

@@ -1,4 +1,9 @@
 //! How to reach MongoDB: Ant Media's `db.*` keys, checked and without a way to leak a password.
+//!
+//! `db.options` takes what a URI takes: `replicaSet=rs0`, `authSource=admin`,
+//! `authMechanism=SCRAM-SHA-256`, `tls=true`, `tlsCAFile=/path/ca.pem`,
+//! `tlsCertificateKeyFile=/path/client.pem`, `maxPoolSize=32`, timeouts in ms. Without a CA of its own,
+//! TLS trusts the roots that are built in.
 
 use mongodb::options::{ClientOptions, Credential};
 use std::fmt;
@@ -31,6 +36,10 @@ pub struct MongoOptions {
     pub options: Option<String>,
     /// Connections to one server at most, when the URI does not say; `None` = 32.
     pub pool_max: Option<u32>,
+    /// Ask for changes once a second even where the server would tell them. A node that watches
+    /// costs the server some time for every write of the whole cluster, one that asks for every
+    /// stream it serves: `docs/capacity.md` says from where on asking is cheaper.
+    pub poll_only: bool,
 }
 
 /// Why the options cannot be used. Says nothing of what stands in them: it may be a password.
@@ -78,6 +87,8 @@ impl MongoOptions {
             credential.username = Some(user.clone());
             credential.password.clone_from(&self.password);
         }
+        client.retry_writes.get_or_insert(true);
+        client.retry_reads.get_or_insert(true);
         client.app_name.get_or_insert_with(|| "weir".to_owned());
         client.connect_timeout.get_or_insert(CONNECT_TIMEOUT);
         client.heartbeat_freq.get_or_insert(SERVER_HEARTBEAT);
@@ -131,11 +142,30 @@ mod tests {
             assert_eq!(client.hosts.len(), 2, "{hosts}");
             assert_eq!(client.repl_set_name.as_deref(), Some("rs0"), "{hosts}");
             assert_eq!(client.connect_timeout, Some(Duration::from_millis(700)));
+            assert_eq!(client.retry_writes, Some(true), "{hosts}");
+            assert_eq!(client.max_pool_size, Some(POOL_MAX), "{hosts}");
             assert_eq!(
                 client.server_selection_timeout,
                 Some(SERVER_SELECTION_TIMEOUT)
             );
         }
+    }
+
+    #[tokio::test]
+    async fn what_the_operator_says_outranks_what_is_usual() {
+        let more = Some("maxPoolSize=7&retryWrites=false&tls=true");
+        let mut options = options("a", more);
+        options.pool_max = Some(3);
+        let client = options.to_client_options().await.unwrap();
+        assert_eq!(client.max_pool_size, Some(7));
+        assert_eq!(client.retry_writes, Some(false));
+        assert!(matches!(
+            client.tls,
+            Some(mongodb::options::Tls::Enabled(_))
+        ));
+        options.options = None;
+        let client = options.to_client_options().await.unwrap();
+        assert_eq!(client.max_pool_size, Some(3));
     }
 
     #[tokio::test]

@@ -63,11 +63,20 @@ impl MongoStore {
         let due = doc! { "$lt": ["$at", { "$subtract": [&now, SWEEP_TURN_MS] }] };
         let turn = doc! { "$set": { "at": &now, "nodeId": { "$literal": node_id } } };
         let mine = doc! { "_id": "sweep", "$expr": due };
-        match duty.update_one(mine, vec![turn]).upsert(true).await {
-            // There is one, and it is not due.
-            Err(error) if is_duplicate(&error) => Ok(false),
-            other => other.map(|_| true).map_err(|error| failed("sweep", &error)),
+        let take = async || {
+            let taken = duty.update_one(mine.clone(), vec![turn.clone()]).await;
+            taken.map_err(|error| failed("sweep", &error))
+        };
+        if take().await?.matched_count > 0 {
+            return Ok(true);
         }
+        let first = doc! { "_id": "sweep", "at": DateTime::from_millis(0) };
+        match duty.insert_one(first).await {
+            // There is one, and it is not due.
+            Err(error) if is_duplicate(&error) => return Ok(false),
+            other => other.map_err(|error| failed("sweep", &error))?,
+        };
+        Ok(take().await?.matched_count > 0)
     }
 
     /// Frees the streams of these timelines. Returns how many.

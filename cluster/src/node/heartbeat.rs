@@ -144,6 +144,7 @@ impl Heartbeat {
     async fn run(self, shutdown: CancellationToken) {
         // A stop need not wait for a store that hangs.
         tokio::select! {
+            biased;
             () = shutdown.cancelled() => {}
             () = self.renewals() => {}
             () = self.records() => {}

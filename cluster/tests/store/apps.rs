@@ -139,7 +139,9 @@ async fn two_nodes_agree(records: &Arc<dyn Records>) {
     let c = node(records, &[("shop", "9")]).await;
     assert_eq!(names(&c), ["LiveApp", "live"], "files do not bring it back");
     c.apps.create(&app("shop")).await.unwrap();
-    assert_eq!(created(next(&mut seen).await).settings.hls_time_ms(), 9_000);
+    let anew = created(next(&mut seen).await);
+    assert_eq!(anew.settings.hls_time_ms(), 9_000);
+    assert_eq!(anew.settings.jwt_secret_key(), "", "nothing of what it was");
 }
 
 #[tokio::test]
@@ -249,6 +251,11 @@ async fn written_by_ant_media(
     let mut new = state.settings.clone();
     new.set_text("hlsTime", "5").unwrap();
     a.apps.set(&app("theirs"), new).await.unwrap();
+    // As from somebody who does not know of the new thing.
+    let sent = settings(&[("hlsTime", "5")]);
+    a.apps.set(&app("theirs"), sent).await.unwrap();
+    let state = a.apps.get(&app("theirs")).unwrap();
+    assert!(!state.settings.is_set("hlsListSize"), "set no more");
     let stored = collection.find_one(doc! { "appName": "theirs" }).await;
     let stored = stored.unwrap().unwrap();
     assert_eq!(

@@ -1,16 +1,19 @@
 //! kill -9 at any moment: the file opens, and nothing acknowledged is lost.
 //!
-//! The test starts itself again as a child that claims, reports and releases in a loop and prints
-//! a line for each call that was acknowledged; it kills the child after a random number of lines.
+//! The test starts itself again as a child that claims, reports and releases streams, and writes
+//! and deletes records, in a loop, and prints a line for each call that was acknowledged; it kills
+//! the child after a random number of lines.
 //! `WEIR_SOAK=200` asks for 200 rounds instead of 20.
 
-use crate::contract::{START_MS, claim, end, key, made_by_rest};
+use crate::contract::{START_MS, claim, end, fields, key, made_by_rest, place};
 use crate::embedded::open;
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use weir_cluster::{ManualClock, Store, SystemClock, WallClock};
+use weir_cluster::embedded::EmbeddedStore;
+use weir_cluster::{Kind, ManualClock, Records, Store, SystemClock, WallClock};
 
 const STREAMS: u64 = 12;
 
@@ -92,12 +95,23 @@ fn note(last: &mut Last, line: &str) {
             let end = (epoch.parse().unwrap(), Some(next.parse().unwrap()));
             last.insert(id.to_owned(), end);
         }
+        // A record, by its id, with the number it was set to last; or that it is gone.
+        ["wrote", id, number] => {
+            last.insert(id.to_owned(), (number.parse().unwrap(), None));
+        }
+        ["deleted", id, number] => {
+            let gone = (number.parse().unwrap(), Some(0));
+            last.insert(id.to_owned(), gone);
+        }
         _ => panic!("{line}"),
     }
 }
 
 async fn verify(path: &Path, last: &Last, round: u32) {
     let store = open(path, &ManualClock::at(START_MS));
+    let (records, streams): (Last, Last) = (last.clone().into_iter()).partition(is_of_a_record);
+    verify_records(&store, &records, round).await;
+    let last = &streams;
     for (id, (epoch, ended)) in last {
         let record = store.broadcast(&key(id)).await.unwrap();
         let record = record.unwrap_or_else(|| panic!("round {round}: {id} is lost"));
@@ -118,6 +132,48 @@ async fn verify(path: &Path, last: &Last, round: u32) {
             let from = ended.unwrap_or(0);
             assert!(again.first_sequence_number >= from, "round {round}: {id}");
         }
+    }
+}
+
+fn is_of_a_record((id, _): &(String, (u64, Option<u64>))) -> bool {
+    id.starts_with('t')
+}
+
+/// Inserts, patches and deletions of tokens that were acknowledged; one more of each may be there.
+async fn verify_records(store: &EmbeddedStore, records: &Last, round: u32) {
+    for (id, (number, gone)) in records {
+        let found = store.get(&place(Kind::Token, id)).await.unwrap();
+        match (found, gone) {
+            (Some(found), _) => {
+                let found = found["expireDate"].as_u64().unwrap();
+                let newer = if gone.is_some() { number + 1 } else { *number };
+                assert!(found >= newer, "round {round}: {id} is old");
+            }
+            // Deleted in flight: what comes after the last acknowledged write is a deletion.
+            (None, None) => {
+                let next_is_deletion = number % 3 == 1 && (number / 3) % 2 == 0;
+                assert!(next_is_deletion, "round {round}: {id} is lost");
+            }
+            (None, Some(_)) => {}
+        }
+    }
+}
+
+/// Inserts, patches and deletes one token after another; each number is used once.
+async fn write_records(store: &EmbeddedStore, i: u64, say: &impl Fn(String)) {
+    let id = format!("t{}", i % STREAMS);
+    let at = place(Kind::Token, &id);
+    let number = i * 3;
+    let record = |n: u64| fields(json!({ "expireDate": n, "type": "play" }));
+    // The last process may have left it.
+    store.put(&at, record(number)).await.unwrap();
+    say(format!("wrote {id} {number}"));
+    let patched = store.patch(&at, record(number + 1)).await.unwrap();
+    assert!(patched.is_some());
+    say(format!("wrote {id} {}", number + 1));
+    if i.is_multiple_of(2) {
+        assert!(store.delete(&at).await.unwrap());
+        say(format!("deleted {id} {}", number + 1));
     }
 }
 
@@ -155,12 +211,15 @@ async fn child() {
         out.flush().unwrap();
     };
     let store = open(Path::new(&path), &ManualClock::at(START_MS));
+    // Greater than any number of the processes before.
+    let first = SystemClock.now_ms().unsigned_abs() * 1_000;
     for i in 0_u64.. {
         let now_ms = START_MS + i64::try_from(i).unwrap();
         let id = format!("s{}", i % STREAMS);
         let taken = made_by_rest(claim(&id, "child", now_ms));
         let owned = store.claim(taken).await.unwrap();
         say(format!("claimed {id} {}", owned.epoch));
+        write_records(&store, first + i, &say).await;
         if i % 3 == 0 {
             let next = owned.first_sequence_number + 1;
             let at = end(next, now_ms);

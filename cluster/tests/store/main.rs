@@ -10,9 +10,15 @@
 )]
 
 mod apps;
+mod clocks;
 mod contract;
 mod crash;
 mod disk;
 mod embedded;
+mod embedded_records;
+mod faults;
 mod mongo;
+mod mongo_records;
+mod secured;
+mod servers;
 mod watch;

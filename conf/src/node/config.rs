@@ -193,11 +193,20 @@ impl NodeConfig {
     /// All settings of application `name`: its own, the node's where it says nothing, else the
     /// defaults.
     pub fn app_settings(&self, name: &str) -> AppSettings {
+        self.own_app_settings(name).over(&self.node_app_settings())
+    }
+
+    /// What the node's files say of application `name` itself.
+    pub fn own_app_settings(&self, name: &str) -> AppSettings {
+        self.app_overrides.get(name).cloned().unwrap_or_default()
+    }
+
+    /// What the node says where an application says nothing: `hls.time`, `hls.list.size`.
+    pub fn node_app_settings(&self) -> AppSettings {
         let mut nodes = AppSettings::default();
         nodes.put_hls_time_ms(self.hls_time_ms);
         nodes.put_hls_list_size(self.hls_list_size);
-        let own = self.app_overrides.get(name).cloned().unwrap_or_default();
-        own.over(&nodes)
+        nodes
     }
 
     /// Every field empty: what the table's defaults are put into.

@@ -45,9 +45,9 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The address to give edges for an origin that really listens on `bound` (with its port, if
-    /// the settings left that open): `cluster.node.ip` when it listens on every address.
-    pub fn origin_address(&self, bound: &Listen) -> Endpoint {
+    /// The address to give other nodes for a door that really listens on `bound` (with its port,
+    /// if the settings left that open): `cluster.node.ip` when it listens on every address.
+    pub fn node_address(&self, bound: &Listen) -> Endpoint {
         match bound {
             Listen::Unix(path) => Endpoint::Unix(path.clone()),
             Listen::Tcp(address) if address.ip().is_unspecified() => Endpoint::Tcp {

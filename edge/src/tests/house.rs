@@ -88,8 +88,10 @@ impl StreamSource for Signpost {
 /// A directory that asks each time, so that tests need not wait for its memory to age.
 fn directory(signpost: &Arc<Signpost>, clock: &ManualClock) -> Directory {
     let options = DirectoryOptions {
-        ttl: Duration::ZERO,
+        // Not zero: the directory looks for changes once in this time.
+        ttl: Duration::from_micros(1),
         negative_ttl: Duration::ZERO,
+        refresh_min: Duration::ZERO,
         serve_while_asking: Duration::ZERO,
         ..DirectoryOptions::default()
     };

@@ -7,8 +7,8 @@ use std::time::Duration;
 use prometheus::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
-use weir_cluster::{NodeRecord, NodeRole};
-use weir_lb::{LbError, LbOptions, NodesSeen};
+use weir_cluster::{NodeRecord, NodeRole, NodesSeen};
+use weir_lb::{LbError, LbOptions};
 
 use crate::tools::{
     Answer, Running, Upstream, answer, bind, closes, connect, get, ok, read_until, start_with,

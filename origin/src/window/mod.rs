@@ -92,6 +92,8 @@ pub(crate) struct Window {
     discontinuities: u64,
     /// Segments of this stream were cut elsewhere, or by an earlier process.
     continued: bool,
+    /// The last segment was the last of a broadcast: nobody waits for more.
+    closed: bool,
     break_due: bool,
     target_duration_s: u32,
     bandwidth: Bandwidth,
@@ -122,6 +124,7 @@ impl Window {
             media_time_ms: 0,
             discontinuities: 0,
             continued: false,
+            closed: false,
             break_due: false,
             target_duration_s: 1,
             bandwidth: Bandwidth::default(),
@@ -280,6 +283,7 @@ impl Window {
             self.unlist_all();
         }
         self.break_due = false;
+        self.closed = false;
         self.discontinuities += u64::from(entry.discontinuity);
         entry.discontinuities = self.discontinuities;
         self.measure(&entry, pictures);
@@ -301,6 +305,7 @@ impl Window {
     /// Writes ENDLIST: nothing more will come.
     pub(crate) fn end(&mut self) {
         self.ended = true;
+        self.closed = true;
     }
 
     /// Takes the playlists away; segments stay.
@@ -318,9 +323,10 @@ impl Window {
         if self.withdrawn || self.listed == 0 {
             // Viewers of an earlier epoch wait for the next, here or at another node.
             let used_before = self.continued || self.length_us > 0;
+            let begun = used_before && self.epoch.is_some();
             return Snapshot {
                 entries,
-                awaited: self.withdrawn || (used_before && self.epoch.is_some() && !self.ended),
+                awaited: self.withdrawn || (begun && !self.closed),
                 ..Snapshot::default()
             };
         }

@@ -115,9 +115,8 @@ async fn a_start_frees_what_a_killed_node_left_behind() {
     .await;
     // The same node again, on the same store, that knows nothing of its former life.
     let again = house.neighbour("origin-1");
-    assert_eq!(again.origin.start().await.unwrap(), 1);
+    again.origin.start().await;
     assert!(again.record("s").await.is_none());
-    assert_eq!(again.origin.start().await.unwrap(), 0);
     let publisher = again.publish("s").await.unwrap();
     send(&publisher, &short()).await;
     let video = again.playlist(VIDEO, |text| !text.is_empty()).await;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::link::WeakLink;
+use crate::town::{Apps, Town};
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
@@ -14,9 +15,9 @@ use http_body_util::BodyExt;
 use tempfile::TempDir;
 use tower::ServiceExt;
 use weir_cluster::embedded::EmbeddedStore;
-use weir_cluster::{AppName, Broadcast, ManualClock, PublishType, Store, StreamKey};
+use weir_cluster::{Broadcast, ClusterKey, ManualClock, PublishType, Store, StreamKey};
 use weir_origin::ingest::{Admission, PublishRefusal, PublishRequest, Publisher};
-use weir_origin::{Origin, OriginOptions};
+use weir_origin::{AppOptions, Links, Origin, OriginOptions};
 
 /// Long enough for any step here on a loaded machine.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -31,6 +32,8 @@ pub(crate) struct House {
     pub(crate) clock: ManualClock,
     pub(crate) registry: prometheus::Registry,
     pub(crate) router: Router,
+    pub(crate) peers: Arc<Town>,
+    pub(crate) apps: Apps,
     folder: Arc<TempDir>,
 }
 
@@ -41,7 +44,8 @@ impl House {
         let clock = ManualClock::at(START_MS);
         let path = folder.path().join("store.redb");
         let store = EmbeddedStore::open(&path, Arc::new(clock.clone())).unwrap();
-        Self::with_store(Arc::new(store), folder, clock, "origin-1", change)
+        let peers = Arc::new(Town::new(Arc::new(clock.clone())));
+        Self::with_store(Arc::new(store), folder, clock, peers, "origin-1", change)
     }
 
     /// A house whose way to its store can be cut.
@@ -49,9 +53,9 @@ impl House {
         let house = Self::new(|_| {});
         let link = Arc::new(WeakLink::new(Arc::clone(&house.store)));
         let store: Arc<dyn Store> = Arc::<WeakLink>::clone(&link);
-        let (folder, clock) = (house.folder, house.clock);
+        let (folder, clock, peers) = (house.folder, house.clock, house.peers);
         (
-            Self::with_store(store, folder, clock, "origin-1", change),
+            Self::with_store(store, folder, clock, peers, "origin-1", change),
             link,
         )
     }
@@ -59,34 +63,63 @@ impl House {
     /// Another node on the same store.
     pub(crate) fn neighbour(&self, node_id: &str) -> Self {
         let (folder, clock) = (Arc::clone(&self.folder), self.clock.clone());
-        Self::with_store(Arc::clone(&self.store), folder, clock, node_id, |_| {})
+        let (store, peers) = (Arc::clone(&self.store), Arc::clone(&self.peers));
+        Self::with_store(store, folder, clock, peers, node_id, |_| {})
+    }
+
+    /// Another node, whose own way to the store can be cut.
+    pub(crate) fn weak_neighbour(&self, node_id: &str) -> (Self, Arc<WeakLink>) {
+        let link = Arc::new(WeakLink::new(Arc::clone(&self.store)));
+        let store: Arc<dyn Store> = Arc::<WeakLink>::clone(&link);
+        let (folder, clock) = (Arc::clone(&self.folder), self.clock.clone());
+        let peers = Arc::clone(&self.peers);
+        (
+            Self::with_store(store, folder, clock, peers, node_id, |_| {}),
+            link,
+        )
+    }
+
+    /// Renews this node's lease, as its heartbeat would.
+    pub(crate) async fn beat(&self, node_id: &str) {
+        self.store.renew_lease(node_id).await.unwrap();
     }
 
     fn with_store(
         store: Arc<dyn Store>,
         folder: Arc<TempDir>,
         clock: ManualClock,
+        peers: Arc<Town>,
         node_id: &str,
         change: impl FnOnce(&mut OriginOptions),
     ) -> Self {
-        let app = AppName::parse("live").unwrap();
-        let mut options = OriginOptions::new(node_id, format!("{node_id}:5082"), [app]);
-        // Media comes in faster than real time here: everything stays listed.
-        for app in options.apps.values_mut() {
-            app.segment_duration_ms = 1_000;
-            app.playlist_segments = 50;
-        }
+        let mut options = OriginOptions::new(node_id, format!("{node_id}:5082"));
         change(&mut options);
         let registry = prometheus::Registry::new();
-        let shared = Arc::clone(&store);
-        let origin = Origin::new(options, shared, Arc::new(clock.clone()), &registry).unwrap();
+        // Media comes in faster than real time here: everything stays listed.
+        let app = AppOptions {
+            segment_duration_ms: 1_000,
+            playlist_segments: 50,
+        };
+        let apps = Apps::default();
+        apps.set(Some(app));
+        let links = Links {
+            store: Arc::clone(&store),
+            clock: Arc::new(clock.clone()),
+            peers: Arc::clone(&peers) as Arc<dyn weir_origin::Peers>,
+            apps: Arc::new(apps.clone()),
+            key: ClusterKey::fixed("the key of the tests"),
+        };
+        let origin = Origin::new(options, links, &registry).unwrap();
         let router = origin.router();
+        peers.join(&format!("{node_id}:5082"), &router);
         Self {
             origin,
             store,
             clock,
             registry,
             router,
+            peers,
+            apps,
             folder,
         }
     }
@@ -122,11 +155,12 @@ impl House {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
-    /// An object's bytes, `None` for 404.
+    /// An object's bytes, `None` for 404 and 503.
     pub(crate) async fn get(&self, path: &str) -> Option<Bytes> {
         let response = self.ask("GET", path).await;
         let found = response.status().is_success();
-        assert!(found || response.status() == 404, "{path}: {response:?}");
+        let none = response.status() == 404 || response.status() == 503;
+        assert!(found || none, "{path}: {response:?}");
         let body = response.into_body().collect().await.unwrap().to_bytes();
         found.then_some(body)
     }

@@ -14,3 +14,5 @@ mod plays;
 mod refusals;
 mod rtmp;
 mod storeless;
+mod takeover;
+mod town;

@@ -228,11 +228,11 @@ async fn objects_have_their_headers_and_are_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn segments_that_were_will_be_or_never_were_are_cheap_404s() {
-    let house = House::new(|options| {
-        for app in options.apps.values_mut() {
-            app.playlist_segments = 2;
-        }
-    });
+    let house = House::new(|_| {});
+    house.apps.set(Some(weir_origin::AppOptions {
+        segment_duration_ms: 1_000,
+        playlist_segments: 2,
+    }));
     let publisher = house.publish("s").await.unwrap();
     let source = Source {
         seconds: 12,

@@ -2,7 +2,7 @@
 
 use weir_cluster::BroadcastStatus;
 use weir_origin::OriginOptions;
-use weir_origin::ingest::{PublishEvent, PublishRefusal};
+use weir_origin::ingest::PublishEvent;
 
 use crate::feed::{Source, send};
 use crate::house::{House, until};
@@ -28,24 +28,24 @@ async fn store_errors(house: &House, operation: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_stream_goes_on_and_new_publishers_are_told() {
+async fn a_running_stream_goes_on_and_new_ones_begin() {
     let (house, link) = House::with_weak_link(impatient);
     let events = Source::default().events();
     let publisher = house.publish("s").await.unwrap();
     let (first, second) = events.split_at(events.len() / 2);
     send(&publisher, first).await;
+    let mut begun = Vec::new();
     for (hangs, stream) in [(false, "t"), (true, "u")] {
         if hangs {
             link.hang()
         } else {
             link.cut()
         }
-        let refused = house.publish(stream).await.unwrap_err();
-        assert!(
-            matches!(refused, PublishRefusal::Unavailable(_)),
-            "{refused}"
-        );
+        let begins = house.publish(stream).await.unwrap();
+        send(&begins, first).await;
+        begun.push((stream, begins));
     }
+    link.cut();
     store_errors(&house, "update").await;
     send(&publisher, second).await;
     house.playlist(VIDEO, |text| segments(text) >= 4).await;
@@ -57,12 +57,50 @@ async fn a_running_stream_goes_on_and_new_publishers_are_told() {
     })
     .await;
     assert!(!publisher.events.is_closed());
-    // The claim that came through after nobody waited for it any more was given back.
-    until("nobody holds u", || async {
-        house.record("u").await.is_none()
+    // The store learns of what began without it, a claim that came through unseen or not.
+    for (stream, publisher) in begun {
+        let name = format!("/live/streams/{stream}/video.m3u8");
+        let video = house.playlist(&name, |text| segments(text) >= 2).await;
+        let epoch = video.lines().find_map(|line| line.strip_suffix(".m4s"));
+        let epoch: u64 = epoch.unwrap().split('/').next().unwrap().parse().unwrap();
+        until("the store knows the epoch", || async {
+            let owner = house.record(stream).await.and_then(|record| record.owner);
+            owner.is_some_and(|owner| owner.epoch == epoch)
+        })
+        .await;
+        assert!(!publisher.events.is_closed(), "{stream}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_starts_without_its_store_cleans_up_when_it_is_back() {
+    let (house, link) = House::with_weak_link(impatient);
+    let left = house.publish("old").await.unwrap();
+    send(&left, &Source::default().events()).await;
+    until("the record is live", || async {
+        let record = house.record("old").await;
+        record.is_some_and(|r| r.status == BroadcastStatus::Broadcasting)
     })
     .await;
-    assert!(house.neighbour("origin-2").publish("u").await.is_ok());
+    let (again, second_link) = house.weak_neighbour("origin-1");
+    // The first process is gone, and the second finds no store.
+    link.cut();
+    second_link.cut();
+    again.origin.start().await;
+    let publisher = again.publish("s").await.unwrap();
+    send(&publisher, &Source::default().events()).await;
+    again.playlist(VIDEO, |text| segments(text) >= 4).await;
+    link.mend();
+    second_link.mend();
+    until(
+        "what was left behind is freed, what is live is known",
+        || async {
+            let live = house.record("s").await;
+            house.record("old").await.is_none() && live.is_some_and(|r| r.owner.is_some())
+        },
+    )
+    .await;
+    assert!(!publisher.events.is_closed());
 }
 
 #[tokio::test(flavor = "multi_thread")]

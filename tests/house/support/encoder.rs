@@ -2,6 +2,9 @@
 
 use super::wait_within;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A running `ffmpeg`. Dropping it kills it.
@@ -106,6 +109,49 @@ impl Drop for Encoder {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// How long an encoder that lost its connection waits before it tries again.
+const RECONNECT: Duration = Duration::from_millis(500);
+
+/// An encoder as those in the field are: when its connection goes, it connects again. Dropping it
+/// ends it.
+pub struct StubbornEncoder {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl StubbornEncoder {
+    /// Publishes `pattern` to `url`, again and again.
+    pub fn publish(url: &str, pattern: &Pattern) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (url, pattern, told) = (url.to_owned(), pattern.clone(), Arc::clone(&stop));
+        let thread = std::thread::spawn(move || {
+            while !told.load(Ordering::Relaxed) {
+                let mut encoder = Encoder::publish(&url, &pattern);
+                while encoder.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+                    if told.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                std::thread::sleep(RECONNECT);
+            }
+        });
+        Self {
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for StubbornEncoder {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

@@ -2,17 +2,22 @@
 //! waiting for conditions.
 
 pub mod browser;
+pub mod cluster;
 pub mod encoder;
 pub mod hls;
 pub mod load;
 pub mod mongod;
 pub mod proxy;
 pub mod pusher;
+pub mod viewer;
 pub mod weir;
 
 pub use browser::Browser;
-pub use encoder::Encoder;
+pub use cluster::Cluster;
+pub use encoder::{Encoder, StubbornEncoder};
+pub use hls::MediaList;
 pub use mongod::Mongod;
+pub use viewer::Viewer;
 pub use weir::Weir;
 
 use std::io::Read as _;

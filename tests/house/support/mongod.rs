@@ -1,15 +1,17 @@
-//! A real `mongod`, a replica set of one, in a directory of its own.
+//! Real `mongod` processes, a replica set of one or of several, each in a directory of its own.
 //!
 //! It is the one that `WEIR_MONGOD` names or PATH has. Without one the test says that it was not
 //! run; `make test` fetches one and sets `WEIR_REQUIRE_MONGOD`, so that there it cannot be missed.
 
 use super::wait_for;
+use mongodb::bson::{Bson, Document, doc};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// A running `mongod`. Dropping it ends it.
 pub struct Mongod {
+    program: PathBuf,
     child: Child,
     port: u16,
     dir: tempfile::TempDir,
@@ -18,6 +20,11 @@ pub struct Mongod {
 impl Mongod {
     /// Starts one and waits until it is the primary.
     pub fn start() -> Option<Self> {
+        Self::start_set(1)?.pop()
+    }
+
+    /// Starts the members of one replica set and waits for a primary.
+    pub fn start_set(count: usize) -> Option<Vec<Self>> {
         let Some(program) = find() else {
             let required = std::env::var_os("WEIR_REQUIRE_MONGOD").is_some();
             assert!(!required, "no mongod on PATH or in WEIR_MONGOD");
@@ -26,31 +33,33 @@ impl Mongod {
             );
             return None;
         };
-        let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let child = Command::new(program)
-            .args(["--replSet", "rs0", "--bind_ip", "127.0.0.1", "--quiet"])
-            .args([
-                "--networkMessageCompressors",
-                "snappy,zstd",
-                "--wiredTigerCacheSizeGB",
-                "0.25",
-            ])
-            .args(["--port", &port.to_string(), "--dbpath"])
-            .arg(dir.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("mongod starts");
-        let mongod = Self { child, port, dir };
-        wait_for("mongod listens", || {
-            TcpStream::connect(mongod.address()).ok()
+        let set: Vec<Self> = (0..count).map(|_| Self::spawn(&program)).collect();
+        for member in &set {
+            member.wait_listening();
+        }
+        let members: Vec<Document> = (0_i32..)
+            .zip(&set)
+            .map(|(id, member)| doc! { "_id": id, "host": member.address() })
+            .collect();
+        let config = doc! { "_id": "rs0", "members": members };
+        set[0].command(doc! { "replSetInitiate": config }).unwrap();
+        wait_for("a primary", || {
+            set.iter().any(Self::is_primary).then_some(())
         });
-        mongod.initiate();
-        Some(mongod)
+        Some(set)
+    }
+
+    fn spawn(program: &Path) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        Self {
+            program: program.to_path_buf(),
+            child: run(program, port, dir.path()),
+            port,
+            dir,
+        }
     }
 
     /// `host:port`.
@@ -65,14 +74,7 @@ impl Mongod {
 
     /// Operations of a kind so far (`query`, `update`, …), by its own count.
     pub fn operations(&self, kind: &str) -> i64 {
-        use mongodb::bson::{Bson, doc};
-        let uri = format!("mongodb://{}/?directConnection=true", self.address());
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let status = runtime.block_on(async {
-            let client = mongodb::Client::with_uri_str(uri).await.unwrap();
-            let status = doc! { "serverStatus": 1 };
-            client.database("admin").run_command(status).await.unwrap()
-        });
+        let status = self.command(doc! { "serverStatus": 1 }).unwrap();
         match status.get_document("opcounters").unwrap().get(kind) {
             Some(Bson::Int32(count)) => i64::from(*count),
             Some(Bson::Int64(count)) => *count,
@@ -80,39 +82,47 @@ impl Mongod {
         }
     }
 
-    fn initiate(&self) {
-        use mongodb::bson::doc;
+    /// Whether it takes writes.
+    pub fn is_primary(&self) -> bool {
+        let hello = self.command(doc! { "hello": 1 });
+        hello.is_ok_and(|it| it.get_bool("isWritablePrimary").is_ok_and(|it| it))
+    }
+
+    /// Runs a command on its `admin` database.
+    pub fn command(&self, command: Document) -> mongodb::error::Result<Document> {
         let uri = format!("mongodb://{}/?directConnection=true", self.address());
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
-            let client = mongodb::Client::with_uri_str(uri).await.unwrap();
-            let admin = client.database("admin");
-            let member = doc! { "_id": 0, "host": self.address() };
-            let set = doc! { "_id": "rs0", "members": [member] };
-            admin
-                .run_command(doc! { "replSetInitiate": set })
-                .await
-                .unwrap();
-        });
-        wait_for("a primary", || {
-            let hello = runtime.block_on(async {
-                let client = mongodb::Client::with_uri_str(format!(
-                    "mongodb://{}/?directConnection=true",
-                    self.address()
-                ));
-                client
-                    .await
-                    .unwrap()
-                    .database("admin")
-                    .run_command(doc! { "hello": 1 })
-                    .await
-            });
-            hello
-                .ok()?
-                .get_bool("isWritablePrimary")
-                .ok()?
-                .then_some(())
-        });
+            let client = mongodb::Client::with_uri_str(uri).await?;
+            let answer = client.database("admin").run_command(command).await;
+            client.shutdown().immediate(true).await;
+            answer
+        })
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()
+            .unwrap();
+        assert!(status.success());
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts again on the same port and data, after [`Mongod::kill`].
+    pub fn restart(&mut self) {
+        self.child = run(&self.program, self.port, self.dir.path());
+        self.wait_listening();
+    }
+
+    fn wait_listening(&self) {
+        wait_for("mongod listens", || TcpStream::connect(self.address()).ok());
     }
 }
 
@@ -121,6 +131,22 @@ impl Drop for Mongod {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn run(program: &Path, port: u16, dir: &Path) -> Child {
+    Command::new(program)
+        .args(["--replSet", "rs0", "--bind_ip", "127.0.0.1", "--quiet"])
+        .args([
+            "--networkMessageCompressors",
+            "snappy,zstd",
+            "--wiredTigerCacheSizeGB",
+            "0.25",
+        ])
+        .args(["--port", &port.to_string(), "--dbpath"])
+        .arg(dir)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("mongod starts")
 }
 
 fn find() -> Option<PathBuf> {

@@ -44,6 +44,12 @@ impl Builder {
         self
     }
 
+    /// Leaves a setting at its default.
+    pub fn unset(mut self, key: &str) -> Self {
+        self.env.remove(&env_name(key));
+        self
+    }
+
     /// A variable of the environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
@@ -100,24 +106,26 @@ impl Weir {
             .unwrap_or_else(|| panic!("no listener {listener:?} in {:?}", self.listeners))
     }
 
+    /// `host:port` of the first door for a protocol, if there is one.
+    pub fn door(&self, protocol: &str) -> Option<String> {
+        let doors = ["lb", "edge", "origin"].map(|role| format!("{role} {protocol}"));
+        doors
+            .iter()
+            .find_map(|door| self.listeners.get(door).cloned())
+    }
+
     /// URL at the viewers' door.
     pub fn url(&self, path: &str) -> String {
-        let door = if self.listeners.contains_key("lb http") {
-            "lb http"
-        } else {
-            "edge http"
-        };
-        format!("http://{}{path}", self.address(door))
+        let door = self.door("http");
+        let door = door.unwrap_or_else(|| panic!("no door: {:?}", self.listeners));
+        format!("http://{door}{path}")
     }
 
     /// URL for an encoder.
     pub fn rtmp(&self, name: &str) -> String {
-        let door = if self.listeners.contains_key("lb rtmp") {
-            "lb rtmp"
-        } else {
-            "origin rtmp"
-        };
-        format!("rtmp://{}/LiveApp/{name}", self.address(door))
+        let door = self.door("rtmp");
+        let door = door.unwrap_or_else(|| panic!("no door: {:?}", self.listeners));
+        format!("rtmp://{door}/LiveApp/{name}")
     }
 
     /// Every line the process wrote so far.
@@ -203,9 +211,9 @@ impl Weir {
     /// Starts again on the same ports and data, after [`Weir::kill`] or an exit.
     pub fn restart(&mut self) {
         let port = |address: &str| address.rsplit(':').next().unwrap().to_owned();
-        for (listener, key) in [("lb http", "http.port"), ("lb rtmp", "rtmp.port")] {
-            if let Some(address) = self.listeners.get(listener) {
-                self.env.insert(env_name(key), port(address));
+        for (protocol, key) in [("http", "http.port"), ("rtmp", "rtmp.port")] {
+            if let Some(address) = self.door(protocol) {
+                self.env.insert(env_name(key), port(&address));
             }
         }
         let (child, listeners) = spawn(&self.args, &self.env, &self.log);
@@ -222,7 +230,10 @@ impl Drop for Weir {
         }
         if std::thread::panicking() {
             let lines = self.log();
-            eprintln!("--- the last lines of weir's log ---");
+            eprintln!(
+                "--- the last lines of the log of weir {} ---",
+                self.args.join(" ")
+            );
             for line in &lines[lines.len().saturating_sub(60)..] {
                 eprintln!("{line}");
             }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use weir_api::Rooms;
-use weir_cluster::{ManualClock, MongoOptions, MongoStore};
+use weir_cluster::{Kind, ManualClock, MongoOptions, MongoStore};
 
 /// A server on a port and a folder of its own; ends with the value.
 struct Mongod {
@@ -70,12 +70,13 @@ impl Mongod {
             password: None,
             options: None,
             pool_max: None,
+            poll_only: false,
         };
         let deadline = Instant::now() + Duration::from_secs(60);
         loop {
-            match MongoStore::connect(options(), clock.clone()).await {
+            match MongoStore::connect(options()).await {
                 Ok(store) => {
-                    let api = Api::wired(Arc::new(store), clock, "node-1", Rooms::none());
+                    let api = Api::wired(Arc::new(store), clock.clone(), "node-1", Rooms::none());
                     let count = api.get(&format!("{REST}/broadcasts/count")).await;
                     if count.status() == StatusCode::OK {
                         return api;
@@ -99,8 +100,8 @@ async fn post(api: &Api, path: &str, body: Value) -> crate::support::Answer {
 }
 
 async fn delete(api: &Api, path: &str) -> Value {
-    let answer = api.ask(Method::DELETE, &format!("{REST}/{path}"), &[]);
-    answer.await.success()
+    let path = format!("{REST}/{path}");
+    api.ask(Method::DELETE, &path, &[]).await.success()
 }
 
 async fn ids(api: &Api, path: &str) -> Vec<String> {
@@ -129,6 +130,10 @@ async fn streams(api: &Api) {
     let camera = json!({"streamId": "c", "type": "ipCamera", "ipAddr": "192.0.2.7"});
     post(api, "broadcasts/create", camera).await;
     api.publish("pushed", true).await;
+    // The store's clock is the server's.
+    let record = api.stored(Kind::Broadcast, "pushed").await.unwrap();
+    let published_ms = record["updateTime"].as_i64().unwrap();
+    api.clock.set(published_ms);
     assert_eq!(ids(api, "list/0/9").await, ["a", "b", "c", "pushed"]);
     assert_eq!(
         ids(api, "list/0/9?sort_by=name&order_by=desc&search=A").await,
@@ -142,9 +147,9 @@ async fn streams(api: &Api) {
     assert_eq!(ids(api, "list/0/9?search=(X").await, ["a"]);
     let live = format!("{REST}/broadcasts/active-live-stream-count");
     assert_eq!(api.get(&live).await.json()["number"], 1);
-    api.clock.set(START_MS + 20_001);
+    api.clock.set(published_ms + 20_001);
     assert_eq!(api.get(&live).await.json()["number"], 0);
-    api.clock.set(START_MS);
+    api.clock.set(published_ms);
 
     let path = format!("{REST}/broadcasts/pushed");
     let body = json!({"name": "Door", "status": "finished", "width": 1, "description": null});
@@ -156,6 +161,7 @@ async fn streams(api: &Api) {
         (&read["name"], &read["status"], &read["width"]),
         (&json!("Door"), &json!("broadcasting"), &json!(1920))
     );
+    api.clock.set(START_MS);
     delete(api, "broadcasts/?ids=a,c").await;
     assert_eq!(ids(api, "list/0/9").await, ["b", "pushed"]);
 }

@@ -130,7 +130,8 @@ async fn a_signed_token_holds_for_whoever_has_the_key() {
     let without = api.get(&path).await;
     assert_eq!(without.status(), StatusCode::BAD_REQUEST);
     assert!(without.failure().contains("jwtStreamSecretKey"));
-    api.set(json!({"jwtStreamSecretKey": "a-key-of-thirty-two-bytes-length"}));
+    api.set(json!({"jwtStreamSecretKey": "a-key-of-thirty-two-bytes-length"}))
+        .await;
     let made = api.get(&path).await.json();
     let key = jsonwebtoken::DecodingKey::from_secret(b"a-key-of-thirty-two-bytes-length");
     let rules = jsonwebtoken::Validation::new(jsonwebtoken::Algorithm::HS256);
@@ -256,7 +257,8 @@ async fn codes_come_from_the_subscribers_secret_or_the_applications() {
     // RFC 6238, appendix B.
     api.clock.set(1_111_111_109_000);
     assert_eq!(code("anna", "play").await.success()["dataId"], "081804");
-    api.set(json!({"timeTokenSecretForPlay": "secret", "timeTokenPeriod": 60}));
+    api.set(json!({"timeTokenSecretForPlay": "secret", "timeTokenPeriod": 60}))
+        .await;
     let one = code("nobody", "play").await.success()["dataId"].clone();
     assert_eq!(one.as_str().unwrap().len(), 6);
     code("nobody", "publish").await.failure();

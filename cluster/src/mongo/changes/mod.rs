@@ -70,6 +70,7 @@ impl Watch {
     /// A watcher that has not started. Must be called on the runtime it is to run on.
     pub(super) fn new(
         client: Client,
+        poll_only: bool,
         database_of: impl Fn(&AppName) -> String + Send + Sync + 'static,
     ) -> Self {
         let stop = CancellationToken::new();
@@ -83,7 +84,8 @@ impl Watch {
             }),
             client,
             runtime: Handle::current(),
-            started: AtomicBool::new(false),
+            // One that does not watch is one that never starts.
+            started: AtomicBool::new(poll_only),
             _guard: stop.clone().drop_guard(),
             stop,
         }

@@ -27,19 +27,9 @@ pub(super) const SUBSCRIBERS: &str = "subscriber";
 pub(super) const SUBSCRIBERS_SUFFIX: &str = "_subscriber";
 const USERS_DATABASE: &str = "serverdb";
 
-/// Fields of a stream whose change is told.
-const STREAM_FIELDS: [&str; 10] = [
-    "status",
-    "originAdress",
-    "owner",
-    "owner.epoch",
-    "owner.nodeId",
-    "publish",
-    "listenerHookURL",
-    "playListStatus",
-    "maxIdleTime",
-    "subFolder",
-];
+/// Fields of a stream whose change is told. An owner that is new is told as `owner`, one that takes
+/// the next epoch as what became different of it.
+const STREAM_FIELDS: [&str; 4] = ["status", "originAdress", "owner", "owner.epoch"];
 
 /// Fields of a subscriber whose change is told.
 const SUBSCRIBER_FIELDS: [&str; 6] = [

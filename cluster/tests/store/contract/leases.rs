@@ -1,7 +1,7 @@
 //! Clauses on leases: who is there, who may say so, and what becomes of streams left behind.
 
 use super::{Fixture, START_MS, claim, end, key, made_by_rest, node, record};
-use weir_cluster::lease::SWEEP_AFTER_MS;
+use weir_cluster::lease::{RENEWALS_KEPT, SWEEP_AFTER_MS};
 use weir_cluster::{BroadcastStatus, LEASE_MS, Lease, StoreError};
 
 /// Lets `nodes` renew each second until the store's clock has moved on by `for_ms`.
@@ -32,29 +32,37 @@ pub(crate) async fn a_lease_is_renewed_by_the_stores_clock(f: &Fixture) {
     assert_eq!((none.now_ms, none.leases.len()), (START_MS, 0));
     f.store.end_lease("a").await.unwrap();
     assert!(f.store.leases().await.unwrap().leases.is_empty());
-    let lease = |since_ms, renewed_ms| Lease {
+    let lease = |since_ms, renewals_ms: &[i64]| Lease {
         node_id: "a".to_owned(),
         since_ms,
-        renewed_ms,
-        now_ms: renewed_ms,
+        renewed_ms: renewals_ms[0],
+        renewals_ms: renewals_ms.to_vec(),
+        now_ms: renewals_ms[0],
     };
     let first = f.store.renew_lease("a").await.unwrap();
-    assert_eq!(first, lease(START_MS, START_MS));
-    f.clock.advance(1_500);
+    assert_eq!(first, lease(START_MS, &[START_MS]));
+    f.clock.advance(3_000);
     let second = f.store.renew_lease("a").await.unwrap();
-    assert_eq!(second, lease(START_MS, START_MS + 1_500));
-    f.clock.advance(1_501);
+    assert_eq!(second, lease(START_MS, &[START_MS + 3_000, START_MS]));
+    f.clock.advance(3_001);
     let late = f.store.renew_lease("a").await.unwrap();
-    assert_eq!(late, lease(START_MS + 3_001, START_MS + 3_001));
+    let times = [START_MS + 6_001, START_MS + 3_000, START_MS];
+    assert_eq!(late, lease(START_MS + 6_001, &times));
     f.clock.advance(-10);
     let back = f.store.renew_lease("a").await.unwrap();
-    assert_eq!(back, lease(START_MS + 2_991, START_MS + 2_991));
+    assert_eq!(back, lease(START_MS + 5_991, &[START_MS + 5_991]));
     f.clock.advance(5);
     f.store.renew_lease("b").await.unwrap();
     let all = f.store.leases().await.unwrap();
-    assert_eq!((all.now_ms, all.leases.len()), (START_MS + 2_996, 2));
+    assert_eq!((all.now_ms, all.leases.len()), (START_MS + 5_996, 2));
     let a = all.of("a").unwrap();
-    assert_eq!((a.renewed_ms, a.now_ms), (START_MS + 2_991, all.now_ms));
+    assert_eq!((a.renewed_ms, a.now_ms), (START_MS + 5_991, all.now_ms));
+    for _ in 0..20 {
+        f.clock.advance(1_000);
+        f.store.renew_lease("a").await.unwrap();
+    }
+    let long = f.store.renew_lease("a").await.unwrap();
+    assert_eq!(long.renewals_ms.len(), RENEWALS_KEPT);
 }
 
 pub(crate) async fn a_lapsed_owners_stream_is_free_to_who_may_judge(f: &Fixture) {

@@ -1,6 +1,7 @@
 //! What MongoDB tells of changes, and what a directory on it knows: against real servers, with
 //! change streams and without.
 
+mod costs;
 mod numbers;
 mod server;
 

@@ -4,18 +4,16 @@
 use super::now_ms;
 use super::server::{DEADLINE, Edge, Server, until};
 use crate::contract::{claim, end, key};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 use weir_cluster::{Ownership, Store};
 
-const KNOWN: usize = 100;
+pub(super) const KNOWN: usize = 100;
 
-fn name(i: usize) -> String {
+pub(super) fn name(i: usize) -> String {
     format!("n{i}")
 }
 
-async fn claim_all(store: &dyn Store, count: usize) -> Vec<Ownership> {
+pub(super) async fn claim_all(store: &dyn Store, count: usize) -> Vec<Ownership> {
     let mut owned = Vec::new();
     for i in 0..count {
         owned.push(store.claim(claim(&name(i), "a", now_ms())).await.unwrap());
@@ -164,58 +162,4 @@ async fn reports_are_no_news() {
     );
     assert_eq!(live, KNOWN, "their claims, and nothing of {writes} reports");
     assert!(over <= 2 * KNOWN, "its timeline's word and its record's");
-}
-
-/// What each watching node costs the server: processor time, messages.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement of a minute: for docs/capacity.md"]
-async fn what_watching_costs_the_server() {
-    let Some(server) = Server::start(true).await else {
-        return;
-    };
-    let store = server.store().await;
-    let owned = claim_all(&*store, KNOWN).await;
-    for watchers in [0, 10, 50] {
-        let mut edges = Vec::new();
-        for _ in 0..watchers {
-            edges.push(Edge::told(&server.store().await).await);
-        }
-        for rate in [0_u64, 100, 300] {
-            sleep(Duration::from_secs(1)).await;
-            let before = (server.cpu_ms(), server.operations("getmore").await);
-            let start = Instant::now();
-            let mut writes = 0_u64;
-            while start.elapsed() < Duration::from_secs(5) {
-                let due = u64::try_from(start.elapsed().as_millis()).unwrap() * rate / 1_000;
-                while writes < due {
-                    report(&store, &owned, writes).await;
-                    writes += 1;
-                }
-                sleep(Duration::from_millis(5)).await;
-            }
-            let seconds = start.elapsed().as_secs_f64();
-            let cpu = server.cpu_ms() - before.0;
-            let getmores = server.operations("getmore").await - before.1;
-            #[allow(clippy::cast_precision_loss, reason = "small figures")]
-            let per_second = |count: f64| count / seconds;
-            println!(
-                "{watchers} watchers, {:.0} reports/s: mongod {:.1} ms CPU/s, {:.1} getMore/s",
-                per_second(writes as f64),
-                per_second(cpu),
-                per_second(getmores as f64)
-            );
-        }
-    }
-}
-
-async fn report(store: &Arc<weir_cluster::MongoStore>, owned: &[Ownership], number: u64) {
-    let i = usize::try_from(number).unwrap() % owned.len();
-    let mut broadcast = claim(&name(i), "a", 0).broadcast;
-    broadcast.update_time = now_ms();
-    broadcast.received_bytes = i64::try_from(number).unwrap();
-    let at = end(number, now_ms());
-    let reported = store
-        .update(&key(&name(i)), owned[i].epoch, broadcast, at)
-        .await;
-    reported.unwrap();
 }

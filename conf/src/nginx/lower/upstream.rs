@@ -192,7 +192,7 @@ pub(super) fn check_nodes(upstreams: &mut [Upstream], http: bool) {
             fails: 2,
             passes: 1,
             port: None,
-            uri: http.then(|| "/rest/v2/version".to_owned()),
+            uri: http.then(|| "/rest/v2/weir/node".to_owned()),
             timeout_ms: 1000,
         });
     }

@@ -43,7 +43,7 @@ fn nodes_are_checked_whatever_the_file_says() {
     let http = config.http.unwrap();
     assert_eq!(
         check(&http.upstreams[0]).uri.as_deref(),
-        Some("/rest/v2/version")
+        Some("/rest/v2/weir/node")
     );
     let stream = config.stream.unwrap();
     let own = check(&stream.upstreams[0]);

@@ -102,19 +102,19 @@ fn an_origins_address_for_edges() {
     let bound = |text: &str| Listen::Tcp(text.parse().unwrap());
     let alone = layout("", "origin");
     assert_eq!(
-        alone.origin_address(&bound("0.0.0.0:5080")).to_string(),
+        alone.node_address(&bound("0.0.0.0:5080")).to_string(),
         "127.0.0.1:5080"
     );
     assert_eq!(
-        alone.origin_address(&bound("10.0.0.7:81")).to_string(),
+        alone.node_address(&bound("10.0.0.7:81")).to_string(),
         "10.0.0.7:81"
     );
     let unix = Listen::Unix(PathBuf::from("/run/o.sock"));
     let expected = Endpoint::Unix(PathBuf::from("/run/o.sock"));
-    assert_eq!(alone.origin_address(&unix), expected);
+    assert_eq!(alone.node_address(&unix), expected);
     let named = layout("cluster.node.ip=fd00::7", "origin");
     assert_eq!(
-        named.origin_address(&bound("[::]:81")).to_string(),
+        named.node_address(&bound("[::]:81")).to_string(),
         "[fd00::7]:81"
     );
 }

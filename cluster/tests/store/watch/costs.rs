@@ -1,0 +1,118 @@
+//! What the server pays for each kind of call, and for each node that watches: processor time, for
+//! docs/capacity.md. Measurements of minutes, run by hand:
+//! `cargo test -p weir-cluster --test store what_ -- --ignored --nocapture --test-threads=1`
+
+use super::now_ms;
+use super::numbers::{KNOWN, claim_all, name};
+use super::server::{Edge, Server};
+use crate::contract::{claim, end, key};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+use weir_cluster::{MongoStore, Ownership, Store, StreamKey};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: for docs/capacity.md"]
+async fn what_calls_cost_the_server() {
+    const TIMES: usize = 1_000;
+    let Some(server) = Server::start(true).await else {
+        return;
+    };
+    let store = server.store().await;
+    let owned = claim_all(&*store, TIMES).await;
+    let keys: Vec<StreamKey> = (0..TIMES).map(|i| key(&name(i))).collect();
+    let mut taken = (server.cpu_ms(), Instant::now());
+    let mut told = |what: &str, count: f64| {
+        let (cpu_ms, wall) = (server.cpu_ms() - taken.0, taken.1.elapsed());
+        println!(
+            "{what}: {:.3} ms of mongod's CPU, {:.3} ms until answered",
+            cpu_ms / count,
+            wall.as_secs_f64() * 1e3 / count
+        );
+        taken = (server.cpu_ms(), Instant::now());
+    };
+    let times = f64::from(u32::try_from(TIMES).unwrap());
+    sleep(Duration::from_secs(5)).await;
+    told("nothing, a second", 5.0);
+    for i in 0..TIMES {
+        report(&store, &owned, i as u64).await;
+    }
+    told("a stream's report", times);
+    for key in &keys {
+        store.broadcast(key).await.unwrap().unwrap();
+    }
+    told("a look-up of an unknown stream", times);
+    for _ in 0..100 {
+        store.whereabouts(&keys[..100]).await.unwrap();
+    }
+    told("100 known streams in one query", 100.0);
+    for _ in 0..100 {
+        assert_eq!(store.whereabouts(&keys).await.unwrap().len(), TIMES);
+    }
+    told("1,000 known streams in one query", 100.0);
+    for i in 0..TIMES {
+        store
+            .heartbeat(crate::contract::node("a", now_ms() + i as i64))
+            .await
+            .unwrap();
+    }
+    told("a heartbeat", times);
+    for i in TIMES..TIMES + 300 {
+        store.claim(claim(&name(i), "a", now_ms())).await.unwrap();
+    }
+    told("a claim", 300.0);
+}
+
+/// What each watching node costs the server: processor time, messages.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement of a minute: for docs/capacity.md"]
+async fn what_watching_costs_the_server() {
+    let Some(server) = Server::start(true).await else {
+        return;
+    };
+    let store = server.store().await;
+    let owned = claim_all(&*store, KNOWN).await;
+    for watchers in [0, 10, 50] {
+        let mut edges = Vec::new();
+        for _ in 0..watchers {
+            edges.push(Edge::told(&server.store().await).await);
+        }
+        for rate in [0_u64, 100, 300] {
+            sleep(Duration::from_secs(1)).await;
+            let before = (server.cpu_ms(), server.operations("getmore").await);
+            let start = Instant::now();
+            let mut writes = 0_u64;
+            while start.elapsed() < Duration::from_secs(5) {
+                let due = u64::try_from(start.elapsed().as_millis()).unwrap() * rate / 1_000;
+                while writes < due {
+                    report(&store, &owned, writes).await;
+                    writes += 1;
+                }
+                sleep(Duration::from_millis(5)).await;
+            }
+            let seconds = start.elapsed().as_secs_f64();
+            let cpu = server.cpu_ms() - before.0;
+            let getmores = server.operations("getmore").await - before.1;
+            #[allow(clippy::cast_precision_loss, reason = "small figures")]
+            let per_second = |count: f64| count / seconds;
+            println!(
+                "{watchers} watchers, {:.0} reports/s: mongod {:.1} ms CPU/s, {:.1} getMore/s",
+                per_second(writes as f64),
+                per_second(cpu),
+                per_second(getmores as f64)
+            );
+        }
+    }
+}
+
+async fn report(store: &Arc<MongoStore>, owned: &[Ownership], number: u64) {
+    let i = usize::try_from(number).unwrap() % owned.len();
+    let mut broadcast = claim(&name(i), "a", 0).broadcast;
+    broadcast.update_time = now_ms();
+    broadcast.received_bytes = i64::try_from(number).unwrap();
+    let at = end(number, now_ms());
+    let reported = store
+        .update(&key(&name(i)), owned[i].epoch, broadcast, at)
+        .await;
+    reported.unwrap();
+}

@@ -4,6 +4,7 @@ mod carried;
 mod commands;
 mod making;
 mod many;
+mod mongo;
 mod recordings;
 mod viewers;
 

@@ -5,7 +5,6 @@ mod storeless;
 mod takeover;
 
 use super::*;
-use crate::ingest::Closed;
 use crate::stream::event::{ClaimOutcome, OwnerAnswer};
 use Action as A;
 use Event as E;

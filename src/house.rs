@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use weir_cluster::apps::Apps;
 use weir_cluster::embedded::EmbeddedStore;
+use weir_cluster::metered::QueryTimes;
 use weir_cluster::node::{
     BeatsTo, FiguresSource, Heartbeat, HeartbeatOptions, NodeFigures, NodeId,
 };
@@ -85,51 +86,8 @@ pub(crate) struct Runtimes {
 
 async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("signals")?;
-    let registry = Registry::new();
-    let data_dir = settings.layout.data_dir.clone();
-    std::fs::create_dir_all(&data_dir)
-        .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
-    let configured = settings.config.cluster.node_id.as_deref();
-    let node_id = NodeId::load_or_make(configured, &data_dir)?;
-    let store = MeteredStore::new(open_store(&settings).await?, &registry)?;
-    let store = Arc::new(store);
-    let store_clock = StoreClock::new(Arc::new(SystemClock));
-    // What the origin frees and writes at its start is dated by the store already.
-    let first_lease = store_clock.renew(&*store, node_id.as_str());
-    if timeout(FIRST_LEASE_TIMEOUT, first_lease).await.is_err() {
-        tracing::warn!("the store does not answer; this node's clock is used until it does");
-    }
-    let beats_to = beats_to(&settings, &store);
-    let query_times = store.times();
-    let clock: Arc<dyn WallClock> = Arc::new(store_clock.clone());
-    let store: Arc<dyn Store> = store;
     let stop = CancellationToken::new();
-    let network = Network::start(&settings, &store, &clock, &registry, &stop)?;
-    let apps = Apps::open_at(
-        Arc::<dyn Store>::clone(&store),
-        settings.app_seeds(),
-        settings.config.node_app_settings(),
-        Arc::clone(&clock),
-        stop.clone(),
-    )
-    .await;
-    let house = Arc::new(House {
-        started_ms: clock.now_ms(),
-        apps,
-        node_id,
-        store,
-        ip: settings
-            .config
-            .cluster
-            .node_ip
-            .clone()
-            .unwrap_or_else(|| "127.0.0.1".to_owned()),
-        clock,
-        registry,
-        network,
-        settings,
-    });
-
+    let (house, beat) = furnish(settings, &stop).await?;
     let started = roles::start(&house, runtimes).await?;
     let figures = Arc::new(Figures::new(
         NodeFigures {
@@ -140,19 +98,7 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
         started.origin.clone(),
         started.edge.clone(),
     ));
-    let heartbeat = Heartbeat::spawn(
-        HeartbeatOptions {
-            node_id: house.node_id.clone(),
-            ip: house.ip.clone(),
-            role: house.settings.node_role(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            query_times: Some(query_times),
-            figures: Arc::clone(&figures) as Arc<dyn FiguresSource>,
-        },
-        beats_to,
-        store_clock,
-        stop.clone(),
-    )?;
+    let heartbeat = beat.start(&house, &figures, &stop)?;
     announce(&house, &started.lines);
 
     let name = signals.wait().await;
@@ -165,6 +111,82 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
     let _ = timeout(house.settings.shutdown_timeout(), joined).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What the heartbeat needs beside the house.
+struct Beat {
+    to: BeatsTo,
+    query_times: QueryTimes,
+    clock: StoreClock,
+}
+
+impl Beat {
+    fn start(
+        self,
+        house: &House,
+        figures: &Arc<Figures>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<Heartbeat> {
+        let options = HeartbeatOptions {
+            node_id: house.node_id.clone(),
+            ip: house.ip.clone(),
+            role: house.settings.node_role(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            query_times: Some(self.query_times),
+            figures: Arc::clone(figures) as Arc<dyn FiguresSource>,
+        };
+        let started = Heartbeat::spawn(options, self.to, self.clock, stop.clone())?;
+        Ok(started)
+    }
+}
+
+/// Opens the store and everything that stands on it.
+async fn furnish(
+    settings: Settings,
+    stop: &CancellationToken,
+) -> anyhow::Result<(Arc<House>, Beat)> {
+    let registry = Registry::new();
+    let data_dir = settings.layout.data_dir.clone();
+    std::fs::create_dir_all(&data_dir)
+        .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
+    let configured = settings.config.cluster.node_id.as_deref();
+    let node_id = NodeId::load_or_make(configured, &data_dir)?;
+    let metered = Arc::new(MeteredStore::new(open_store(&settings).await?, &registry)?);
+    let store_clock = StoreClock::new(Arc::new(SystemClock));
+    // What the origin frees and writes at its start is dated by the store already.
+    let first_lease = store_clock.renew(&*metered, node_id.as_str());
+    if timeout(FIRST_LEASE_TIMEOUT, first_lease).await.is_err() {
+        tracing::warn!("the store does not answer; this node's clock is used until it does");
+    }
+    let beat = Beat {
+        to: beats_to(&settings, &metered),
+        query_times: metered.times(),
+        clock: store_clock.clone(),
+    };
+    let clock: Arc<dyn WallClock> = Arc::new(store_clock);
+    let store: Arc<dyn Store> = metered;
+    let network = Network::start(&settings, &store, &clock, &registry, stop)?;
+    let apps = Apps::open_at(
+        Arc::<dyn Store>::clone(&store),
+        settings.app_seeds(),
+        settings.config.node_app_settings(),
+        Arc::clone(&clock),
+        stop.clone(),
+    )
+    .await;
+    let ip = settings.config.cluster.node_ip.clone();
+    let house = Arc::new(House {
+        started_ms: clock.now_ms(),
+        apps,
+        node_id,
+        store,
+        ip: ip.unwrap_or_else(|| "127.0.0.1".to_owned()),
+        clock,
+        registry,
+        network,
+        settings,
+    });
+    Ok((house, beat))
 }
 
 async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {

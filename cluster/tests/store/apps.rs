@@ -12,7 +12,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use weir_cluster::{
-    AppEvent, AppName, AppState, Apps, AppsError, Kind, ManualClock, Records, StoreError,
+    AppEvent, AppName, AppState, Apps, AppsError, Kind, ManualClock, Place, Records, StoreError,
 };
 use weir_conf::app::AppSettings;
 
@@ -299,4 +299,34 @@ async fn a_record_that_says_nothing_right_is_an_application_all_the_same() {
         a.apps.get(&app("odd")).unwrap().to_json()["hlsTime"],
         Value::from("2")
     );
+}
+
+#[tokio::test]
+async fn what_the_node_says_holds_where_the_application_says_nothing_and_is_in_no_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(START_MS));
+    let path = folder.path().join("store");
+    let store = weir_cluster::embedded::EmbeddedStore::open(&path, clock).unwrap();
+    let records: Arc<dyn Records> = Arc::new(store);
+    let node = node(&records, &[("LiveApp", "3")]).await;
+    let now = node.apps.get(&app("LiveApp")).unwrap();
+    assert_eq!(
+        (now.settings.hls_list_size(), now.settings.hls_time_ms()),
+        (7, 3_000)
+    );
+    let place = Place::of_cluster(Kind::AppSettings, "LiveApp");
+    let kept = records.get(&place).await.unwrap().unwrap();
+    assert!(
+        kept.contains_key("hlsTime") && !kept.contains_key("hlsListSize"),
+        "{kept:?}"
+    );
+    let sent = settings(&[("hlsListSize", "4")]);
+    node.apps.set(&app("LiveApp"), sent).await.unwrap();
+    let now = node.apps.get(&app("LiveApp")).unwrap();
+    assert_eq!(
+        now.settings.hls_list_size(),
+        4,
+        "the application's own outranks"
+    );
+    node.shutdown.cancel();
 }

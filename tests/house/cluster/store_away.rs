@@ -66,6 +66,10 @@ fn freeze(how_long: Duration) {
     let before = epoch();
     let crowd = viewers(&cluster, "cam", 10);
     cluster.mongods[0].signal("STOP");
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long the store is frozen is what is tried"
+    )]
     std::thread::sleep(how_long);
     wait_more(&crowd, 2);
     cluster.mongods[0].signal("CONT");

@@ -127,6 +127,10 @@ impl StubbornEncoder {
     pub fn publish(url: &str, pattern: &Pattern) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let (url, pattern, told) = (url.to_owned(), pattern.clone(), Arc::clone(&stop));
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a thread of its own, which waits as encoders do"
+        )]
         let thread = std::thread::spawn(move || {
             while !told.load(Ordering::Relaxed) {
                 let mut encoder = Encoder::publish(&url, &pattern);

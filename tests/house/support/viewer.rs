@@ -107,6 +107,10 @@ fn watch(url: &str, shared: &Mutex<Seen>, stop: &AtomicBool) {
                 take(entry, shared);
             }
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a thread of its own, which polls as players do"
+        )]
         std::thread::sleep(POLL);
     }
 }

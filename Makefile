@@ -1,5 +1,5 @@
 # The two that a newcomer needs: `make demo` and `make test`. The others are parts of them or longer.
-.PHONY: demo cluster test lint unit web-test soak bench fmt deps-test
+.PHONY: api-test demo cluster test lint unit web-test soak bench fmt deps-test
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -37,6 +37,11 @@ unit: deps-test
 web-test: deps-test
 	cd web && npm ci --silent && npm run lint && npm test
 
+## Generated requests to every path of the OpenAPI documents, answers checked against them.
+api-test:
+	$(CARGO) build --locked -p weir
+	scripts/api-test.sh
+
 ## Minutes-long runs and kill loops of hundreds; their figures go into release notes.
 soak: deps-test
 	$(CARGO) build --release --locked -p weir
@@ -44,6 +49,7 @@ soak: deps-test
 		$(CARGO) test --release --locked -p weir-cluster --test store -- kill --nocapture --test-threads=1
 	WEIR_REQUIRE_MONGOD=1 WEIR_MONGOD=$$(scripts/mongod.sh) \
 		$(CARGO) test --release --locked -p weir --test house -- --ignored --nocapture --test-threads=1
+	$(MAKE) api-test
 	cd web && npm ci --silent && npm run test:browser
 
 ## Side by side with nginx on this machine, and what a discovery hit costs; prints figures.

@@ -17,6 +17,7 @@ use anyhow::Context as _;
 use prometheus::Registry;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -126,7 +127,7 @@ impl Beat {
         house: &House,
         figures: &Arc<Figures>,
         stop: &CancellationToken,
-    ) -> anyhow::Result<Heartbeat> {
+    ) -> anyhow::Result<JoinHandle<()>> {
         let options = HeartbeatOptions {
             node_id: house.node_id.clone(),
             ip: house.ip.clone(),

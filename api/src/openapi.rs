@@ -116,6 +116,16 @@ impl IntoResponses for Refusals {
     }
 }
 
+/// A GET of one record that is not there: 404 without a body, as Ant Media's.
+pub(crate) struct NoSuchRecord;
+
+impl IntoResponses for NoSuchRecord {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let nothing = ResponseBuilder::new().description("Nothing by that name");
+        BTreeMap::from([("404".to_owned(), RefOr::T(nothing.build()))])
+    }
+}
+
 fn with(content_type: &str, content: utoipa::openapi::Content, meaning: &str) -> Response {
     ResponseBuilder::new()
         .description(meaning)

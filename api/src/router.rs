@@ -37,7 +37,9 @@ pub fn router(state: ApiState) -> Router {
         .route("/{app}/rest/{*path}", any(not_built))
         .route_layer(from_fn_with_state(Arc::clone(&shared), apps_rest::carry))
         .route_layer(from_fn_with_state(Arc::clone(&shared), filter::of_app));
-    let panel = AppsRouter(apps.clone().with_state(Arc::clone(&shared)));
+    let panel = apps.clone().fallback(not_built);
+    let panel = panel.method_not_allowed_fallback(other_method);
+    let panel = AppsRouter(panel.with_state(Arc::clone(&shared)));
     let server = server
         .route("/rest/{*path}", any(not_built))
         .layer(Extension(panel))

@@ -5,7 +5,7 @@ use super::broadcast::{self, Broadcast, BroadcastBody};
 use super::params::OfStream;
 use crate::error::ApiError;
 use crate::extract::{UrlPath, UrlQuery};
-use crate::openapi::Refusals;
+use crate::openapi::{NoSuchRecord, Refusals};
 use crate::state::{Shared, bounded};
 use crate::wire::ResultJson;
 use axum::Json;
@@ -41,7 +41,7 @@ pub(crate) struct CreateListQuery {
 /// `POST /broadcasts/create`: a new stream; its id is made when none is given.
 #[utoipa::path(post, path = "/{app}/rest/v2/broadcasts/create", tag = "broadcasts", params(CreateQuery),
     request_body = Option<BroadcastBody>,
-    responses((status = 200, body = Broadcast, description = "The stream; a Result with autoStart"), Refusals))]
+    responses((status = 200, body = Created, description = "The stream; a Result with autoStart"), Refusals))]
 pub(crate) async fn create(
     State(shared): State<Arc<Shared>>,
     UrlPath(app): UrlPath<String>,
@@ -68,6 +68,19 @@ pub(crate) async fn create(
             "Stream id is already being used: {id}"
         ))),
     }
+}
+
+/// What making a stream is answered with.
+#[derive(utoipa::ToSchema)]
+#[schema(as = Created)]
+#[serde(untagged)]
+#[expect(
+    dead_code,
+    reason = "only its description is used, in the OpenAPI document"
+)]
+pub(crate) enum Created {
+    Stream(Broadcast),
+    Told(ResultJson),
 }
 
 /// `POST /broadcasts/create-list`: many at once; an answer for each, in their order.
@@ -107,7 +120,7 @@ pub(crate) async fn create_list(
 
 /// `GET /broadcasts/{id}`: the record; 404 without a body when there is none, as in Ant Media.
 #[utoipa::path(get, path = "/{app}/rest/v2/broadcasts/{id}", tag = "broadcasts", params(OfStream),
-    responses((status = 200, body = Broadcast), Refusals))]
+    responses((status = 200, body = Broadcast), Refusals, NoSuchRecord))]
 pub(crate) async fn one(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id)): UrlPath<(String, String)>,

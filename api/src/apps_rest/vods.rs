@@ -9,7 +9,7 @@ use super::shape::{self};
 use super::tables::VOD;
 use crate::error::ApiError;
 use crate::extract::{Page, PageParams, UrlPath, UrlQuery};
-use crate::openapi::Refusals;
+use crate::openapi::{NoSuchRecord, Refusals};
 use crate::state::{Shared, bounded};
 use crate::wire::{ResultJson, SimpleStat};
 use axum::Json;
@@ -57,7 +57,7 @@ pub(crate) struct VodsQuery {
 
 /// `GET /vods/{id}`: the record; 404 without a body when there is none.
 #[utoipa::path(get, path = "/{app}/rest/v2/vods/{id}", tag = "vods", params(OfStream),
-    responses((status = 200, body = Vod), Refusals))]
+    responses((status = 200, body = Vod), Refusals, NoSuchRecord))]
 pub(crate) async fn one(
     State(shared): State<Arc<Shared>>,
     UrlPath((app, id)): UrlPath<(String, String)>,

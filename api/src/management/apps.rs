@@ -4,7 +4,7 @@ use crate::filter::CidrList;
 use crate::management::{AppSecurity, AppsAdmin, AppsError};
 use async_trait::async_trait;
 use weir_cluster::apps::{self, Apps};
-use weir_cluster::{AppName, Fields};
+use weir_cluster::{AppName, Fields, StoreError};
 use weir_conf::app::AppSettings;
 
 #[async_trait]
@@ -61,6 +61,9 @@ impl From<apps::AppsError> for AppsError {
         match error {
             apps::AppsError::Exists(_) => Self::Exists,
             apps::AppsError::Unknown(_) => Self::NoSuchApp,
+            apps::AppsError::Store(error @ StoreError::Invalid { .. }) => {
+                Self::Invalid(error.to_string())
+            }
             apps::AppsError::Store(error) => Self::Store(error.to_string()),
             other => Self::Refused(other.to_string()),
         }

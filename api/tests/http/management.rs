@@ -125,6 +125,19 @@ async fn settings_are_read_whole_and_changed_in_part() {
         .await;
     assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
     assert!(wrong.failure().contains("hlsTime"));
+    let unstorable = admin
+        .send(
+            Method::POST,
+            path,
+            &json!({"plugin": {"a.b": {"$c": 1}, "": 2}, "a\u{0}b": 1}),
+        )
+        .await;
+    assert_eq!(
+        unstorable.status(),
+        StatusCode::BAD_REQUEST,
+        "{}",
+        unstorable.text()
+    );
 
     let reader = json!({"email": "r", "password": "r", "userType": "READ_ONLY", "scope": "system"});
     admin

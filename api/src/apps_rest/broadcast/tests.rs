@@ -1,3 +1,5 @@
+//! What a broadcast takes from a body and gives in an answer.
+
 use super::*;
 use crate::state::PublicRtmp;
 use proptest::collection::btree_map;

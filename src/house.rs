@@ -94,6 +94,7 @@ async fn live(settings: Settings, runtimes: &Runtimes) -> anyhow::Result<()> {
         NodeFigures {
             http_address: started.http_address.clone(),
             rtmp_address: started.rtmp_address.clone(),
+            node_group: Some(house.settings.config.cluster.node_group.clone()),
             ..NodeFigures::default()
         },
         started.origin.clone(),
@@ -230,7 +231,7 @@ fn mongo_options(settings: &Settings) -> Option<MongoOptions> {
             .options
             .as_ref()
             .map(|options| options.expose().to_owned()),
-        poll_only: false,
+        poll_only: !db.changes_watched,
         pool_max: None,
     })
 }

@@ -199,12 +199,12 @@ impl Settings {
                 .jwt_control_enabled
                 .then(|| weir_api::Secret::new(secret())),
             server_name: management.server_name.clone(),
+            node_group: self.config.cluster.node_group.clone(),
             log_level: self.config.log.level.as_str().to_ascii_uppercase(),
             http_port: self.config.http.port,
             clustered: self.config.cluster.enabled || self.config.db.kind == DbType::MongoDb,
             data_dir: self.layout.data_dir.clone(),
             started_ms,
-            ..ManagementOptions::default()
         }
     }
 

@@ -51,7 +51,7 @@ async fn node(records: &Arc<dyn Records>, seeds: &[(&str, &str)]) -> Node {
     let apps = Apps::open_at(
         Arc::clone(records),
         seeds.collect(),
-        settings(&[("hlsListSize", "7")]),
+        settings(&[("dashSegDuration", "7")]),
         clock,
         shutdown.clone(),
     );
@@ -317,10 +317,10 @@ async fn what_the_node_says_holds_where_the_application_says_nothing_and_is_in_n
     let place = Place::of_cluster(Kind::AppSettings, "LiveApp");
     let kept = records.get(&place).await.unwrap().unwrap();
     assert!(
-        kept.contains_key("hlsTime") && !kept.contains_key("hlsListSize"),
+        kept.contains_key("hlsTime") && !kept.contains_key("dashSegDuration"),
         "{kept:?}"
     );
-    let sent = settings(&[("hlsListSize", "4")]);
+    let sent = settings(&[("dashSegDuration", "4")]);
     node.apps.set(&app("LiveApp"), sent).await.unwrap();
     let now = node.apps.get(&app("LiveApp")).unwrap();
     assert_eq!(

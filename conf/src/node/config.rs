@@ -61,6 +61,8 @@ pub struct ClusterConfig {
     pub node_id: Option<String>,
     /// `cluster.node.ip`: the address other nodes reach this one at, an IP or a host name.
     pub node_ip: Option<String>,
+    /// `nodeGroup`.
+    pub node_group: String,
     /// `cluster.key`; none = the one that the store keeps.
     pub key: Option<Secret>,
     /// `cluster.origin.nodes`; empty when the node is in no cluster.
@@ -82,6 +84,8 @@ pub struct DbConfig {
     pub password: Option<Secret>,
     /// `db.options`, `key=value` joined by `&`; may hold secrets.
     pub options: Option<Secret>,
+    /// `db.changes.watched`.
+    pub changes_watched: bool,
 }
 
 /// HTTP doors.
@@ -232,6 +236,7 @@ impl NodeConfig {
                 user: None,
                 password: None,
                 options: None,
+                changes_watched: false,
             },
             http: HttpConfig {
                 host: nowhere,

@@ -57,7 +57,6 @@ const NAMES: &[&str] = &[
     "licence.key",
     "logFileSize",
     "nativeLogLevel",
-    "nodeGroup",
     "rtmp.backlog",
     "rtmp.bandwidth_detection",
     "rtmp.client_bandwidth_limit_type",

@@ -20,9 +20,9 @@ use weir_origin::ingest::{Admission, PublishRefusal, PublishRequest, Publisher};
 use weir_origin::{AppOptions, Links, Origin, OriginOptions};
 
 /// Long enough for any step here on a loaded machine.
-const DEADLINE: Duration = Duration::from_secs(30);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 /// How often a condition is looked at.
-const GLANCE: Duration = Duration::from_millis(10);
+pub(crate) const GLANCE: Duration = Duration::from_millis(10);
 /// Where the tests' wall clock starts, ms since the Unix epoch.
 pub(crate) const START_MS: i64 = 1_790_000_000_000;
 

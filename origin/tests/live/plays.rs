@@ -5,7 +5,7 @@ use weir_cluster::BroadcastStatus;
 use weir_origin::ingest::PublishEvent;
 
 use crate::feed::{Source, send};
-use crate::house::{House, START_MS, decode, probe};
+use crate::house::{DEADLINE, GLANCE, House, START_MS, decode, probe};
 
 const MULTIVARIANT: &str = "/live/streams/s.m3u8";
 const VIDEO: &str = "/live/streams/s/video.m3u8";
@@ -34,8 +34,17 @@ async fn a_published_stream_plays_without_a_fault() {
     house
         .playlist(MULTIVARIANT, |text| text.contains("s/video.m3u8"))
         .await;
-    let record = house.record("s").await.unwrap();
-    assert_eq!(record.status, BroadcastStatus::Broadcasting);
+    // The record is written beside the media, which waits for no store.
+    let live = async {
+        loop {
+            let record = house.record("s").await.unwrap();
+            if record.status == BroadcastStatus::Broadcasting {
+                return record;
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+    };
+    let record = tokio::time::timeout(DEADLINE, live).await.unwrap();
     assert_eq!(record.origin_adress.as_deref(), Some("origin-1:5082"));
     assert_eq!(record.remote_ip.as_deref(), Some("192.0.2.9"));
     assert!(record.zombi);

@@ -17,6 +17,8 @@ pub struct Entry {
     pub duration_s: f64,
     /// Whether EXT-X-DISCONTINUITY stands before it.
     pub discontinuity: bool,
+    /// Whether EXT-X-GAP does: there is nothing to fetch.
+    pub gap: bool,
     /// EXT-X-PROGRAM-DATE-TIME, as written.
     pub date_time: String,
 }
@@ -40,7 +42,7 @@ impl MediaList {
         assert!(text.starts_with("#EXTM3U"), "no playlist at {url}: {text}");
         let mut list = Self::default();
         let (mut sequence, mut init_url, mut duration_s) = (0, String::new(), 0.0);
-        let (mut discontinuity, mut date_time) = (false, String::new());
+        let (mut discontinuity, mut gap, mut date_time) = (false, false, String::new());
         for line in text.lines() {
             let value = |tag: &str| line.strip_prefix(tag).map(str::to_owned);
             if let Some(v) = value("#EXT-X-TARGETDURATION:") {
@@ -51,6 +53,8 @@ impl MediaList {
                 list.discontinuity_sequence = v.parse().unwrap();
             } else if line == "#EXT-X-DISCONTINUITY" {
                 discontinuity = true;
+            } else if line == "#EXT-X-GAP" {
+                gap = true;
             } else if let Some(v) = value("#EXT-X-PROGRAM-DATE-TIME:") {
                 date_time = v;
             } else if let Some(v) = value("#EXT-X-MAP:URI=\"") {
@@ -66,6 +70,7 @@ impl MediaList {
                     init_url: init_url.clone(),
                     duration_s,
                     discontinuity: std::mem::take(&mut discontinuity),
+                    gap: std::mem::take(&mut gap),
                     date_time: std::mem::take(&mut date_time),
                 });
                 sequence += 1;
@@ -115,7 +120,12 @@ impl Recording {
             {
                 self.inits.insert(entry.init_url.clone(), answer.body);
             }
-            let body = self.take(&entry.url).map(|a| a.body).unwrap_or_default();
+            // A track may have nothing left for the last, short segment; elsewhere a gap is a fault.
+            let over = entry.gap && list.ended && Some(entry) == list.entries.last();
+            let body = match over {
+                true => Vec::new(),
+                false => self.take(&entry.url).map(|a| a.body).unwrap_or_default(),
+            };
             self.segments.push((entry.clone(), body));
         }
         list.ended

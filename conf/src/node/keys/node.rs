@@ -154,6 +154,17 @@ pub(super) const CLUSTER: Section = Section {
             },
         },
         Key {
+            name: "nodeGroup",
+            aliases: &[],
+            default: DefaultValue::Is("default"),
+            doc: "The region or group this node says it belongs to, in its record and in REST.",
+            kind: Kind::Other {
+                name: "text",
+                expected: "letters, digits, - and _, at most 64 of them",
+                put: |c, w| put(&mut c.cluster.node_group, node_group(w.text)),
+            },
+        },
+        Key {
             name: "cluster.key",
             aliases: &[],
             default: DefaultValue::Unset(
@@ -208,6 +219,12 @@ fn node_id(text: &str) -> Option<String> {
     let fits = |b: u8| b.is_ascii_alphanumeric() || b"._:-".contains(&b);
     let right = (1..=NODE_ID_BYTES_MAX).contains(&text.len()) && text.bytes().all(fits);
     right.then(|| text.to_owned())
+}
+
+fn node_group(text: &str) -> Option<String> {
+    let right = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    let fits = !text.is_empty() && text.len() <= 64 && text.chars().all(right);
+    fits.then(|| text.to_owned())
 }
 
 fn node_ip(text: &str) -> Option<String> {

@@ -84,6 +84,15 @@ pub(super) const STORE: Section = Section {
                 put: |c, w| put(&mut c.db.options, db_options(w.text.trim()).map(Some)),
             },
         },
+        Key {
+            name: "db.changes.watched",
+            aliases: &[],
+            default: DefaultValue::Is("true"),
+            doc: "Whether this node has MongoDB tell it of changes, where the server can (a replica \
+                  set). `false`: it asks once a second, which costs the server less where hundreds \
+                  of nodes share it.",
+            kind: Kind::Flag(|c, v| c.db.changes_watched = v),
+        },
     ],
 };
 

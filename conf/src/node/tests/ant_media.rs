@@ -10,6 +10,7 @@ http.host=0.0.0.0
 http.port=5080
 rtmp.host=0.0.0.0
 rtmp.port=1935
+nodeGroup=default
 rtmp.max_inactivity=60000
 rtmp.max_handshake_time=5000
 rtmp.max_packet_size=4194304
@@ -28,7 +29,7 @@ const FOREIGN: &[(&str, &str)] = &[
     ),
     (
         "",
-        "nodeGroup=default nativeLogLevel=ERROR useGlobalIp=false logFileSize=10MB licence.key= \
+        "nativeLogLevel=ERROR useGlobalIp=false logFileSize=10MB licence.key= \
          ant.media.server.name= appIngestsSrtStreamsWithoutStreamId=LiveApp \
          srt.defaultAppName=LiveApp https.port=5443 mina.logfilter.enable=false \
          keyframe.cache.entry.max=500 war.deploy.server.check.interval=600000 \

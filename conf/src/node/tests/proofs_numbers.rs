@@ -192,6 +192,13 @@ pub(super) const WORDS: &[Proof] = &[
         wrong: &["off", "0"],
     },
     Proof {
+        key: "db.changes.watched",
+        field: |c| show(c.db.changes_watched),
+        default: "true",
+        right: &[("false", "false")],
+        wrong: &["off"],
+    },
+    Proof {
         key: "metadata.cache.enabled",
         field: |c| show(c.cache.metadata_enabled),
         default: "true",

@@ -57,6 +57,13 @@ pub(super) const TEXTS: &[Proof] = &[
         wrong: &["10.0.0.7:5080", "-x", "a..b"],
     },
     Proof {
+        key: "nodeGroup",
+        field: |c| show(&c.cluster.node_group),
+        default: r#""default""#,
+        right: &[("eu-1_a", r#""eu-1_a""#)],
+        wrong: &["eu 1", "eu/1"],
+    },
+    Proof {
         key: "server.name",
         field: |c| show(&c.management.server_name),
         default: r#""""#,

@@ -149,7 +149,7 @@ cat <<TEXT
   Watch   http://$lb:5080/LiveApp/play.html?id=demo
   Live    http://$lb:5080/
   HLS     http://$lb:5080/LiveApp/streams/demo.m3u8
-  Nodes   http://$lb:5080/rest/v2/cluster/nodes/0/10
+  Nodes   http://$lb:5080/LiveApp/rest/v2/cluster/nodes/0/10
   Publish rtmp://$lb/LiveApp/YOUR-STREAM
 
   To see what happens, in another shell:

@@ -22,6 +22,22 @@ pub(crate) struct ClusterNodeJson {
     #[schema(value_type = String)]
     role: NodeRole,
     version: String,
+    node_group: Option<String>,
+    active_streams: u32,
+    viewers: ViewersJson,
+    ingress_mbps: f64,
+    egress_mbps: f64,
+    draining: bool,
+}
+
+/// Viewers of a node by protocol.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = NodeViewers)]
+pub(crate) struct ViewersJson {
+    hls: u32,
+    dash: u32,
+    webrtc: u32,
+    rtmp: u32,
 }
 
 impl ClusterNodeJson {
@@ -42,6 +58,17 @@ impl ClusterNodeJson {
             note,
             role: record.role,
             version: record.version,
+            node_group: record.node_group,
+            active_streams: record.streams,
+            viewers: ViewersJson {
+                hls: record.viewers.hls,
+                dash: record.viewers.dash,
+                webrtc: record.viewers.webrtc,
+                rtmp: record.viewers.rtmp,
+            },
+            ingress_mbps: record.ingress_mbps,
+            egress_mbps: record.egress_mbps,
+            draining: record.draining,
         }
     }
 }

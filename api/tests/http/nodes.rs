@@ -14,6 +14,8 @@ async fn a_node_is_told_in_ant_medias_shape_at_every_address() {
     let expected = json!([{
         "id": "edge-1", "ip": "10.0.0.7", "lastUpdateTime": START_MS, "memory": "812/16000", "cpu": "7",
         "dbQueryAveargeTimeMs": 3, "status": "alive", "note": null, "role": "edge", "version": "0.1.0",
+        "nodeGroup": null, "activeStreams": 0, "ingressMbps": 0.0, "egressMbps": 0.0, "draining": false,
+        "viewers": {"hls": 0, "dash": 0, "webrtc": 0, "rtmp": 0},
     }]);
     for path in [
         "/rest/v2/cluster/nodes/0/10",

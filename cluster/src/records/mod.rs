@@ -235,13 +235,23 @@ impl Query {
 }
 
 /// A record after a change.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RecordChange {
     /// Which. Told are the kinds of [`Kind::is_told`]. An empty `key` says that a record of this
     /// kind and application went, and not which: every copy of that kind and application is old.
     pub place: Place,
     /// What it is now; `None` when it was deleted.
     pub fields: Option<Arc<Fields>>,
+}
+
+impl std::fmt::Debug for RecordChange {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Its fields may be a user's password, or a secret of the cluster's.
+        f.debug_struct("RecordChange")
+            .field("place", &self.place)
+            .field("deleted", &self.fields.is_none())
+            .finish()
+    }
 }
 
 /// Records by kind and key.

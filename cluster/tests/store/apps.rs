@@ -311,8 +311,11 @@ async fn what_the_node_says_holds_where_the_application_says_nothing_and_is_in_n
     let node = node(&records, &[("LiveApp", "3")]).await;
     let now = node.apps.get(&app("LiveApp")).unwrap();
     assert_eq!(
-        (now.settings.hls_list_size(), now.settings.hls_time_ms()),
-        (7, 3_000)
+        (
+            now.settings.to_json()["dashSegDuration"].clone(),
+            now.settings.hls_time_ms()
+        ),
+        (json!("7"), 3_000)
     );
     let place = Place::of_cluster(Kind::AppSettings, "LiveApp");
     let kept = records.get(&place).await.unwrap().unwrap();
@@ -324,8 +327,8 @@ async fn what_the_node_says_holds_where_the_application_says_nothing_and_is_in_n
     node.apps.set(&app("LiveApp"), sent).await.unwrap();
     let now = node.apps.get(&app("LiveApp")).unwrap();
     assert_eq!(
-        now.settings.hls_list_size(),
-        4,
+        now.settings.to_json()["dashSegDuration"],
+        json!("4"),
         "the application's own outranks"
     );
     node.shutdown.cancel();

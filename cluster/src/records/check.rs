@@ -22,7 +22,7 @@ pub const CONTAINS_BYTES_MAX: usize = 1_024;
 pub const ANY_OF_MAX: usize = 1_000;
 
 /// Fields of a broadcast that only the owner's calls write.
-const OF_THE_STORE: [&str; 2] = ["owner", "weirCheckpoint"];
+const OF_THE_STORE: [&str; 3] = ["owner", "weirCheckpoint", "weirOrigin"];
 
 /// Checks that `place` names one record.
 pub(crate) fn place(place: &Place) -> Result<(), StoreError> {
@@ -61,6 +61,7 @@ pub(crate) fn appended(kind: Kind) -> Result<(), StoreError> {
 /// What of `fields` a caller may write at `place`: without the key and what is the store's own.
 pub(crate) fn writable(kind: Kind, mut fields: Fields) -> Result<Fields, StoreError> {
     fields.remove("_id");
+    fields.remove("_t");
     for name in kind.key_fields() {
         fields.remove(*name);
     }

@@ -87,10 +87,8 @@ pub(crate) fn size(fields: &Fields) -> Result<(), StoreError> {
     if bytes <= RECORD_BYTES_MAX {
         return Ok(());
     }
-    Err(StoreError::Limit {
-        what: "bytes in one record",
-        max: RECORD_BYTES_MAX,
-    })
+    let rule = format!("expected at most {RECORD_BYTES_MAX} bytes");
+    invalid("record", rule)
 }
 
 /// Checks a query.
@@ -207,6 +205,6 @@ mod tests {
         assert!(writable(Kind::Vod, fields(json!({ "a": deep }))).is_err());
         let long = "x".repeat(RECORD_BYTES_MAX);
         let error = writable(Kind::Vod, fields(json!({ "a": long }))).unwrap_err();
-        assert!(matches!(error, StoreError::Limit { .. }), "{error}");
+        assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
     }
 }

@@ -98,7 +98,10 @@ fn viewers_of_known_streams_ask_the_store_nothing() {
         let unknown = lb.url("/LiveApp/streams/unknown/video.m3u8");
         assert_eq!(get(&unknown).status, 404);
     }
-    assert_eq!(mongod.finds(DATABASE), [(format!("{DATABASE}.broadcast"), 1)]);
+    assert_eq!(
+        mongod.finds(DATABASE),
+        [(format!("{DATABASE}.broadcast"), 1)]
+    );
 
     let watched = |viewers: u32, rest: &str| {
         let load = format!("{watch} --viewers {viewers} --timeout 30 {rest}");

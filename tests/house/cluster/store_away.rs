@@ -43,7 +43,13 @@ fn with_mongod_killed_under_500_viewers_of_50_streams_none_finds_anything_wrong(
     }
     let outcome = load.wait(Duration::from_secs(240));
     println!("{}", outcome.text);
-    assert_eq!(outcome.code, Some(0), "{}\n{}", outcome.text, outcome.complaint);
+    assert_eq!(
+        outcome.code,
+        Some(0),
+        "{}\n{}",
+        outcome.text,
+        outcome.complaint
+    );
     assert_eq!(outcome.number("/viewers/played"), 500.0);
     assert_eq!(outcome.number("/streams/reconnects"), 0.0);
 }

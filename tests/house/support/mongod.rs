@@ -113,7 +113,10 @@ impl Mongod {
         let rows = cursor.get_array("firstBatch").unwrap().iter();
         let row = |row: &Bson| {
             let row = row.as_document()?;
-            Some((row.get_str("_id").ok()?.to_owned(), row.get_i64("count").ok()?))
+            Some((
+                row.get_str("_id").ok()?.to_owned(),
+                row.get_i64("count").ok()?,
+            ))
         };
         rows.filter_map(row).collect()
     }

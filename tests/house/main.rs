@@ -21,6 +21,7 @@ mod ingest;
 mod load;
 mod load_soak;
 mod origins;
+mod rest_nodes;
 mod settings;
 mod shared_store;
 mod spine;

@@ -65,6 +65,26 @@ pub fn request(method: &str, url: &str) -> Result<Answer, String> {
 
 /// One HTTP request with header lines.
 pub fn request_with(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Answer, String> {
+    run_request(method, url, headers, ())
+}
+
+/// One HTTP request with a JSON body, in the session of `cookie`, if there is one.
+pub fn send_json(
+    method: &str,
+    url: &str,
+    cookie: &str,
+    body: &serde_json::Value,
+) -> Result<Answer, String> {
+    let headers = [("content-type", "application/json"), ("cookie", cookie)];
+    run_request(method, url, &headers, body.to_string())
+}
+
+fn run_request(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: impl ureq::AsSendBody,
+) -> Result<Answer, String> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(Duration::from_secs(20)))
@@ -76,7 +96,7 @@ pub fn request_with(method: &str, url: &str, headers: &[(&str, &str)]) -> Result
         builder = builder.header(*name, *value);
     }
     let response = agent
-        .run(builder.body(()).unwrap())
+        .run(builder.body(body).unwrap())
         .map_err(|e| format!("{method} {url}: {e}"))?;
     let (parts, body) = response.into_parts();
     let mut bytes = Vec::new();

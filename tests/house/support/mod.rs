@@ -65,7 +65,7 @@ pub fn request(method: &str, url: &str) -> Result<Answer, String> {
 
 /// One HTTP request with header lines.
 pub fn request_with(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Answer, String> {
-    run_request(method, url, headers, ())
+    send(method, url, headers, "")
 }
 
 /// One HTTP request with a JSON body, in the session of `cookie`, if there is one.
@@ -76,14 +76,15 @@ pub fn send_json(
     body: &serde_json::Value,
 ) -> Result<Answer, String> {
     let headers = [("content-type", "application/json"), ("cookie", cookie)];
-    run_request(method, url, &headers, body.to_string())
+    send(method, url, &headers, &body.to_string())
 }
 
-fn run_request(
+/// One HTTP request with header lines and a body.
+pub fn send(
     method: &str,
     url: &str,
     headers: &[(&str, &str)],
-    body: impl ureq::AsSendBody,
+    body: &str,
 ) -> Result<Answer, String> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
@@ -96,7 +97,7 @@ fn run_request(
         builder = builder.header(*name, *value);
     }
     let response = agent
-        .run(builder.body(body).unwrap())
+        .run(builder.body(body.to_owned()).unwrap())
         .map_err(|e| format!("{method} {url}: {e}"))?;
     let (parts, body) = response.into_parts();
     let mut bytes = Vec::new();

@@ -115,6 +115,8 @@ pub struct HttpConfig {
     pub edge_listen: Option<Listen>,
     /// `origin.http.listen` as set; see [`super::Layout`].
     pub origin_listen: Option<Listen>,
+    /// `lb.admin.listen` as set; see [`super::Layout`].
+    pub lb_admin_listen: Option<Listen>,
 }
 
 /// RTMP doors.
@@ -258,6 +260,7 @@ impl NodeConfig {
                 max_connections: 0,
                 edge_listen: None,
                 origin_listen: None,
+                lb_admin_listen: None,
             },
             rtmp: RtmpConfig {
                 host: nowhere,

@@ -155,12 +155,12 @@ fn an_lb_alone_needs_its_file_or_a_store() {
 
 #[test]
 fn secrets_are_never_shown() {
-    let text = "db.type=mongodb\ndb.host=mongodb://admin:hunter2@db1:27017,db2/x?tls=hunter2\n\
+    let text = "db.type=mongodb\ndb.host=mongodb://somebody:hunter2@db1:27017,db2/x?tls=hunter2\n\
                 db.password=hunter2\ndb.options=k=hunter2";
     let loaded = load(text);
     let shown = format!("{loaded:?}");
     assert!(!shown.contains("hunter2"), "{shown}");
-    assert!(!shown.contains("admin"), "{shown}");
+    assert!(!shown.contains("somebody"), "{shown}");
     let host = loaded.config.db.host.unwrap();
     assert_eq!(host.to_string(), "mongodb://***@db1:27017,db2/x");
 

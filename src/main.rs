@@ -13,6 +13,7 @@ mod files;
 mod house;
 mod logging;
 mod network;
+mod recordings;
 mod roles;
 mod rooms;
 mod settings;

@@ -1,6 +1,7 @@
 //! What REST needs of this process and of other nodes: to end a stream that is published here, and
 //! to carry a command to the node where one is.
 
+use crate::recordings::Recordings;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
@@ -68,11 +69,15 @@ impl Forward for OtherNodes {
     }
 }
 
-/// The rooms of a process with these streams, whose way to other nodes is `fetch`.
-pub(crate) fn wired(published: &Arc<Published>, fetch: &Arc<HttpFetch>) -> Rooms {
+/// The rooms of a process with these streams and recordings, whose way to other nodes is `fetch`.
+pub(crate) fn wired(
+    published: &Arc<Published>,
+    recordings: Recordings,
+    fetch: &Arc<HttpFetch>,
+) -> Rooms {
     Rooms {
         streams: Arc::<Published>::clone(published),
+        media: Arc::new(recordings),
         forward: Arc::new(OtherNodes(Arc::clone(fetch))),
-        ..Rooms::none()
     }
 }

@@ -28,8 +28,8 @@ pub trait Streams: Send + Sync + Debug {
 /// The recorded files.
 #[async_trait]
 pub trait Media: Send + Sync + Debug {
-    /// Removes a recording's file and its preview. `path` is the record's `filePath`: whatever wrote it, it must not
-    /// lead outside the application's folder.
+    /// Removes a recording's file, or its preview; one that is not there is no error. `path` is what the record says
+    /// (`streams/x.mp4`): whatever wrote it, it must not lead outside the application's folder.
     ///
     /// # Errors
     /// Why the file is still there, in words for the client.

@@ -21,7 +21,7 @@ use weir_cluster::{
 
 /// How the way to the owner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     Open,
     Closed,
     NoAnswer,
@@ -91,9 +91,9 @@ impl Streams for Published {
 }
 
 /// An origin that publishes and a node beside it.
-struct Pair {
+pub(crate) struct Pair {
     origin: Api,
-    other: Api,
+    pub(crate) other: Api,
     wire: Arc<Wire>,
     published: Arc<Published>,
     key: ClusterKey,
@@ -101,7 +101,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(START_MS));
         let path = folder.path().join("store.redb");
@@ -143,21 +143,21 @@ impl Pair {
         }
     }
 
-    async fn publish(&self, id: &str, kept: bool) {
+    pub(crate) async fn publish(&self, id: &str, kept: bool) {
         let owner = self.origin.publish(id, kept).await;
         let key = StreamKey::parse("LiveApp", id).unwrap();
         self.published.held.lock().unwrap().insert(key, owner);
     }
 
-    async fn ask_other(&self, method: Method, path: &str) -> Answer {
+    pub(crate) async fn ask_other(&self, method: Method, path: &str) -> Answer {
         self.other.ask(method, &format!("{REST}/{path}"), &[]).await
     }
 
-    fn sent(&self) -> Vec<String> {
+    pub(crate) fn sent(&self) -> Vec<String> {
         self.wire.sent.lock().unwrap().clone()
     }
 
-    fn way(&self, way: Way) {
+    pub(crate) fn way(&self, way: Way) {
         *self.wire.way.lock().unwrap() = way;
     }
 }

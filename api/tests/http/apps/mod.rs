@@ -1,5 +1,6 @@
 //! An application's REST, as its clients use it.
 
+mod blocks;
 mod carried;
 mod commands;
 mod making;

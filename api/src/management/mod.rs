@@ -61,6 +61,8 @@ pub struct ManagementOptions {
     pub trusted_proxies: CidrList,
     /// `server.jwtServerSecretKey` when `server.jwtServerControlEnabled`; may be empty, then no token passes.
     pub jwt_secret: Option<Secret>,
+    /// `server.jwksURL`: whose keys sign those tokens in place of the secret; empty = the secret.
+    pub jwks_url: String,
     /// `server.name`.
     pub server_name: String,
     /// `nodeGroup`.
@@ -83,6 +85,7 @@ impl Default for ManagementOptions {
             allowed_dashboard_cidr: CidrList::parse("0.0.0.0/0"),
             trusted_proxies: CidrList::default(),
             jwt_secret: None,
+            jwks_url: String::new(),
             server_name: String::new(),
             node_group: "default".to_owned(),
             log_level: "INFO".to_owned(),
@@ -158,6 +161,8 @@ pub struct AppSecurity {
     pub jwt_control_enabled: bool,
     /// `jwtSecretKey`.
     pub jwt_secret_key: String,
+    /// `jwksURL`; empty = the secret counts.
+    pub jwks_url: String,
 }
 
 impl Default for AppSecurity {
@@ -167,6 +172,7 @@ impl Default for AppSecurity {
             remote_allowed_cidr: "127.0.0.1".to_owned(),
             jwt_control_enabled: false,
             jwt_secret_key: String::new(),
+            jwks_url: String::new(),
         }
     }
 }

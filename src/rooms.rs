@@ -8,7 +8,7 @@ use http::{Request, Response};
 use std::sync::{Arc, OnceLock};
 use weir_api::{BODY_BYTES_MAX, Forward, ForwardError, Rooms, Streams};
 use weir_cache::{FetchError, HttpFetch};
-use weir_cluster::{AppName, StreamKey, Viewers};
+use weir_cluster::StreamKey;
 use weir_origin::Origin;
 
 /// The port of Ant Media's nodes, whose addresses name none.
@@ -33,10 +33,6 @@ impl Streams for Published {
             Some(origin) => origin.stop(key).await,
             None => false,
         }
-    }
-
-    fn viewers(&self, _: &AppName) -> Option<Viewers> {
-        None
     }
 }
 

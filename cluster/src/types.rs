@@ -80,6 +80,8 @@ pub struct Broadcast {
     pub height: u32,
     /// Media time over wall time of late; 1.0 = real time.
     pub speed_milli: i64,
+    /// HLS viewers on all edges, by estimate; see [`crate::audience`].
+    pub hls_viewer_count: u32,
     /// `host:port` at which the owning node serves HTTP to other nodes.
     #[serde(rename = "originAdress")]
     pub origin_adress: Option<String>,

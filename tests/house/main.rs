@@ -21,6 +21,7 @@ mod ingest;
 mod load;
 mod load_soak;
 mod origins;
+mod recordings;
 mod settings;
 mod shared_store;
 mod spine;

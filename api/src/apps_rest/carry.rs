@@ -13,8 +13,6 @@
 use super::rooms::{FORWARD_TIMEOUT, ForwardError};
 use super::{body, broadcast};
 use crate::error::ApiError;
-use crate::extract::LIST_SIZE_MAX;
-use crate::nodes::NODES_COUNTED_MAX;
 use crate::state::{Shared, bounded};
 use crate::wire::ResultJson;
 use axum::body::{Body, Bytes};
@@ -181,25 +179,14 @@ impl Shared {
 
     /// Where the living node answers that is known by this address; `None` when there is none but this one.
     async fn node_at(&self, address: &str) -> Option<String> {
-        let mut offset = 0;
-        while offset < NODES_COUNTED_MAX {
-            let page = self.given.store.nodes(offset, LIST_SIZE_MAX);
-            let page = bounded(page).await.ok()?;
-            let (now_ms, full) = (self.now_ms(), page.len() >= LIST_SIZE_MAX);
-            offset += page.len();
-            let known_by = |node: &NodeRecord| {
-                let http = node.http_address.as_deref();
-                node.alive_at(now_ms) && (node.ip == address || http == Some(address))
-            };
-            if let Some(node) = page.into_iter().find(known_by) {
-                let elsewhere = node.id != self.given.node.id;
-                return elsewhere.then(|| node.http_address.unwrap_or(node.ip));
-            }
-            if !full {
-                break;
-            }
-        }
-        None
+        let now_ms = self.now_ms();
+        let known_by = |node: &NodeRecord| {
+            let http = node.http_address.as_deref();
+            node.alive_at(now_ms) && (node.ip == address || http == Some(address))
+        };
+        let node = self.find_node(known_by).await.ok()??;
+        let elsewhere = node.id != self.given.node.id;
+        elsewhere.then(|| node.http_address.unwrap_or(node.ip))
     }
 
     /// The address of another node that owns the stream in the path, if it is live there.

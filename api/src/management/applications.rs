@@ -172,8 +172,8 @@ pub(crate) async fn live_streams(
     let app = shared.existing(&name)?;
     let live = shared.live(&app).await?;
     let told = live.into_iter().map(|stream| BroadcastInfo {
+        watcher_count: stream.hls_viewer_count.into(),
         name: stream.name.unwrap_or(stream.stream_id),
-        watcher_count: 0,
     });
     Ok(Json(told.collect()))
 }
@@ -189,7 +189,7 @@ pub(crate) async fn metrics_history(
     let app = shared.existing(&name)?;
     let live = shared.live(&app).await?;
     Ok(Json(MetricsHistory {
-        viewers: vec![0],
+        viewers: vec![shared.hls_viewers(&app).await?],
         streams: vec![live.len()],
     }))
 }

@@ -6,6 +6,7 @@
 mod edges;
 mod origins;
 mod store_away;
+mod watched;
 
 use crate::support::encoder::Pattern;
 use crate::support::viewer::wait_more;

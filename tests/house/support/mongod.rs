@@ -90,11 +90,16 @@ impl Mongod {
 
     /// Runs a command on its `admin` database.
     pub fn command(&self, command: Document) -> mongodb::error::Result<Document> {
+        self.command_in("admin", command)
+    }
+
+    /// Runs a command on a database.
+    pub fn command_in(&self, name: &str, command: Document) -> mongodb::error::Result<Document> {
         let uri = format!("mongodb://{}/?directConnection=true", self.address());
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             let client = mongodb::Client::with_uri_str(uri).await?;
-            let answer = client.database("admin").run_command(command).await;
+            let answer = client.database(name).run_command(command).await;
             client.shutdown().immediate(true).await;
             answer
         })

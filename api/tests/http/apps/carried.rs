@@ -15,8 +15,7 @@ use weir_api::{Forward, ForwardError, Rooms, Streams};
 use weir_cluster::embedded::EmbeddedStore;
 use weir_cluster::key::HEADER;
 use weir_cluster::{
-    AppName, ClusterKey, EpochEnd, Kind, ManualClock, Ownership, Store, StreamKey, Viewers,
-    WallClock as _,
+    ClusterKey, EpochEnd, Kind, ManualClock, Ownership, Store, StreamKey, WallClock as _,
 };
 
 /// How the way to the owner is.
@@ -80,13 +79,6 @@ impl Streams for Published {
         let end = EpochEnd::beginning(START_MS);
         self.store.release(key, owner.epoch, end).await.unwrap();
         true
-    }
-
-    fn viewers(&self, _: &AppName) -> Option<Viewers> {
-        Some(Viewers {
-            hls: 12,
-            ..Viewers::default()
-        })
     }
 }
 
@@ -323,22 +315,4 @@ async fn a_silent_owner_is_asked_nothing() {
         .await
         .success();
     assert_eq!(pair.sent(), [""; 0]);
-}
-
-#[tokio::test]
-async fn viewers_are_counted_where_somebody_counts_them() {
-    let pair = Pair::new();
-    let path = format!("{REST}/broadcasts/total-broadcast-statistics");
-    let counted = pair.origin.get(&path).await.json();
-    assert_eq!(
-        (
-            &counted["totalHLSWatchersCount"],
-            &counted["totalRTMPWatchersCount"]
-        ),
-        (&json!(12), &json!(0))
-    );
-    assert_eq!(
-        pair.other.get(&path).await.json()["totalHLSWatchersCount"],
-        -1
-    );
 }

@@ -8,6 +8,7 @@ mod many;
 mod mongo;
 mod recordings;
 mod viewers;
+mod watched;
 
 /// Where the application's REST begins.
 pub(crate) const REST: &str = "/LiveApp/rest/v2";

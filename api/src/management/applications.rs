@@ -140,7 +140,8 @@ pub(crate) async fn delete(
     UrlQuery(query): UrlQuery<DeleteQuery>,
 ) -> Told {
     if query.delete_db == Some(true) {
-        let words = "deleteDB=true is not part of this version; nothing was done";
+        let words = "nothing was done: deleteDB=true is not available here; without it the application goes and its \
+                     records stay, to be dropped in the database";
         return Ok(ResultJson::failed(words.to_owned()));
     }
     told(shared.given.management.apps.delete(&app_name(&name)?).await)

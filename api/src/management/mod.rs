@@ -10,6 +10,7 @@ mod applications;
 mod apps;
 mod attempts;
 mod cluster;
+mod later;
 mod legacy;
 mod machine;
 pub(crate) mod panel;
@@ -260,7 +261,11 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
     let applications = OpenApiRouter::new()
         .routes(routes!(applications::list))
         .routes(routes!(applications::info))
-        .routes(routes!(applications::create, applications::delete))
+        .routes(routes!(
+            applications::create,
+            applications::delete,
+            later::upload
+        ))
         .routes(routes!(applications::reset))
         .routes(routes!(applications::live_streams))
         .routes(routes!(applications::metrics_history))
@@ -294,6 +299,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .merge(figures)
         .merge(cluster)
         .merge(legacy::routes())
+        .merge(later::routes())
         .merge(panel::routes())
 }
 

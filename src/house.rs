@@ -29,7 +29,8 @@ use weir_cluster::node::{
     BeatsTo, FiguresSource, Heartbeat, HeartbeatOptions, NodeFigures, NodeId,
 };
 use weir_cluster::{
-    MeteredStore, MongoOptions, MongoStore, Store, StoreClock, SystemClock, WallClock,
+    AppName, MeteredStore, MongoOptions, MongoStore, NodeRole, Store, StoreClock, SystemClock,
+    WallClock,
 };
 use weir_conf::node::DbType;
 
@@ -193,12 +194,26 @@ async fn furnish(
 
 async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
     Ok(match mongo_options(settings) {
-        Some(options) => Arc::new(MongoStore::connect(options).await?),
+        Some(options) => {
+            let store = Arc::new(MongoStore::connect(options).await?);
+            if settings.node_role() != NodeRole::Lb {
+                let apps: Vec<AppName> = settings.app_seeds().into_iter().map(|it| it.0).collect();
+                tokio::spawn(make_indexes(Arc::clone(&store), apps));
+            }
+            store
+        }
         None => {
             let file = settings.layout.data_dir.join("weir.redb");
             Arc::new(EmbeddedStore::open(&file, Arc::new(SystemClock))?)
         }
     })
+}
+
+/// Nobody waits for them: each first write sees to those it needs.
+async fn make_indexes(store: Arc<MongoStore>, apps: Vec<AppName>) {
+    if let Err(error) = store.make_indexes(&apps).await {
+        tracing::info!(%error, "indexes are made at the first write of each kind");
+    }
 }
 
 /// The heartbeat's way to the store: in MongoDB one of its own.

@@ -20,6 +20,7 @@ mod faults;
 mod ingest;
 mod load;
 mod load_soak;
+mod mongo_layout;
 mod origins;
 mod recordings;
 mod settings;

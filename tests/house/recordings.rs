@@ -40,7 +40,7 @@ fn recordings_are_told_and_their_files_go_with_them() {
         vod("evil", "streams/../../../keep", None),
     ];
     let insert = doc! { "insert": "vod", "documents": vods };
-    mongod.command_in("liveappVoD", insert).unwrap();
+    mongod.command_on("liveappVoD", insert).unwrap();
 
     let url = |path: &str| weir.url(&format!("/LiveApp/rest/v2/vods/{path}"));
     let count = || get(&url("count")).json()["number"].clone();

@@ -139,7 +139,7 @@ impl Shared {
         if self.given.rooms.streams.stop(key).await {
             return Stop::Stopped;
         }
-        if !broadcast::is_live(record, self.now_ms()) {
+        if !broadcast::is_live(record, self.judged_ms()) {
             return Stop::Idle;
         }
         let Some(owner) = self.owner_of(record).filter(|_| hop == Hop::First) else {
@@ -179,7 +179,7 @@ impl Shared {
 
     /// Where the living node answers that is known by this address; `None` when there is none but this one.
     async fn node_at(&self, address: &str) -> Option<String> {
-        let now_ms = self.now_ms();
+        let now_ms = self.judged_ms();
         let known_by = |node: &NodeRecord| {
             let http = node.http_address.as_deref();
             node.alive_at(now_ms) && (node.ip == address || http == Some(address))
@@ -193,7 +193,7 @@ impl Shared {
     async fn owner_elsewhere(&self, params: &RawPathParams) -> Option<String> {
         let app = AppName::parse(param(params, "app")?).ok()?;
         let record = self.record(&app, param(params, "id")?).await.ok()??;
-        if broadcast::is_live(&record, self.now_ms()) {
+        if broadcast::is_live(&record, self.judged_ms()) {
             self.owner_of(&record)
         } else {
             None

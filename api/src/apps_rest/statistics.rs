@@ -89,7 +89,7 @@ pub(crate) async fn of_stream(
 ) -> Result<Json<BroadcastStatistics>, ApiError> {
     let app = &shared.app(&app)?;
     let record = shared.record(app, &id).await?;
-    let now_ms = shared.now_ms();
+    let now_ms = shared.judged_ms();
     let told = record.map(|record| BroadcastStatistics::of(&record, now_ms));
     Ok(Json(told.unwrap_or(BroadcastStatistics::UNCOUNTED)))
 }
@@ -131,7 +131,7 @@ pub(crate) async fn stream_info(
 ) -> Result<Json<Vec<BasicStreamInfo>>, ApiError> {
     let app = &shared.app(&app)?;
     let record = shared.record(app, &id).await?;
-    let live = record.filter(|record| broadcast::is_live(record, shared.now_ms()));
+    let live = record.filter(|record| broadcast::is_live(record, shared.judged_ms()));
     let info = live.map(|record| BasicStreamInfo {
         video_height: number(&record, "height"),
         video_width: number(&record, "width"),

@@ -14,6 +14,7 @@ mod house;
 mod last_seen;
 mod logging;
 mod network;
+mod recordings;
 mod roles;
 mod rooms;
 mod settings;

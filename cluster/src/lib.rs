@@ -7,6 +7,7 @@
 //! Times are ms since the Unix epoch unless a name says otherwise.
 
 pub mod apps;
+pub mod audience;
 pub mod clock;
 pub mod directory;
 pub mod embedded;

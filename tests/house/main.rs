@@ -22,6 +22,7 @@ mod load;
 mod load_soak;
 mod mongo_layout;
 mod origins;
+mod recordings;
 mod rest_nodes;
 mod settings;
 mod shared_store;

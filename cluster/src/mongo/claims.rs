@@ -267,7 +267,7 @@ impl MongoStore {
         let deleted = broadcasts.delete_one(zombi).await;
         let deleted = deleted.map_err(|error| failed("release", &error))?;
         if deleted.deleted_count == 0 {
-            let mut set = doc! { "status": how.status() };
+            let mut set = doc! { "status": how.status(), "hlsViewerCount": 0 };
             if how == AsEnded::Finished {
                 set.insert("updateTime", self.time.expression_ms());
             }

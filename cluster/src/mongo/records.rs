@@ -6,7 +6,7 @@
 //! | recording | the application's + `VoD` | `vod` |
 //! | token | the application's + `_token` | `token` |
 //! | subscriber | the application's + `_subscriber` | `subscriber` |
-//! | application settings, secret | `clusterdb` | `AppSettings`, `weirsecret` |
+//! | application settings, secret, failed logins | `clusterdb` | `AppSettings`, `weirsecret`, `weirlogin` |
 //! | user | `serverdb` | `user` |
 //!
 //! `_id`s are MongoDB's, or whoever's wrote the document: nothing here reads or sets one. A patch
@@ -213,6 +213,7 @@ impl MongoStore {
             Kind::AppSettings => (super::CLUSTER_DATABASE.to_owned(), "AppSettings"),
             Kind::User => (SERVER_DATABASE.to_owned(), "user"),
             Kind::Secret => (super::CLUSTER_DATABASE.to_owned(), "weirsecret"),
+            Kind::Login => (super::CLUSTER_DATABASE.to_owned(), "weirlogin"),
         };
         let database = self.client.database(&database);
         database.collection_with_options(collection, with(concern))

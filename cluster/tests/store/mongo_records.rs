@@ -9,7 +9,7 @@ use serde_json::json;
 use weir_cluster::{AppName, Fields, Kind, ManualClock, Records, Store};
 
 /// Where Ant Media has each kind.
-const LAYOUT: [(Kind, &str, &str); 9] = [
+const LAYOUT: [(Kind, &str, &str); 10] = [
     (Kind::Broadcast, "liveapp", "broadcast"),
     (Kind::Vod, "liveappVoD", "vod"),
     (Kind::Token, "liveapp_token", "token"),
@@ -19,6 +19,7 @@ const LAYOUT: [(Kind, &str, &str); 9] = [
     (Kind::AppSettings, "clusterdb", "AppSettings"),
     (Kind::User, "serverdb", "user"),
     (Kind::Secret, "clusterdb", "weirsecret"),
+    (Kind::Login, "clusterdb", "weirlogin"),
 ];
 
 async fn indexes(client: &Client, database: &str, collection: &str) -> Vec<String> {

@@ -11,7 +11,7 @@
 //! | `weirtimeline` | each epoch that begins or ends: names the stream in full, which a deletion does not |
 //! | `AppSettings`, `user`, `weirsecret` | everything |
 //! | `subscriber` | deleted, replaced; changes of what it may do, none of its counters |
-//! | `vod`, `token`, events, analytics | nothing: they are read when asked for |
+//! | `vod`, `token`, events, analytics, `weirlogin` | nothing: they are read when asked for |
 //!
 //! Only plain conditions on names are used: the server applies those while it reads its log,
 //! before it looks up a document.

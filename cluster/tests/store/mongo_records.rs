@@ -57,7 +57,7 @@ async fn every_kind_is_where_ant_media_looks_for_it() {
         assert_eq!(stored.get_i64("n").unwrap(), 2);
         assert_eq!(stored.get_i64("m").unwrap(), 3);
         let class = stored.get_str("_t").ok();
-        let ours = matches!(kind, Kind::Analytics | Kind::Secret);
+        let ours = matches!(kind, Kind::Analytics | Kind::Secret | Kind::Login);
         assert_eq!(class.is_none(), ours, "{kind:?}: {class:?}");
         assert!(!store.get(&at).await.unwrap().unwrap().contains_key("_t"));
         let expected = match kind {

@@ -1,28 +1,116 @@
-//! The indexes, made once a process and collection, at its first write or at start.
+//! The indexes, made once a process and collection: at start for the applications there are, for a
+//! new one when it comes ([`MongoStore::keep_indexes`]), and before a collection's first write
+//! where neither was in time.
+//!
+//! Making one that is there changes nothing. A store that is away is asked again each
+//! [`AGAIN`], as long as it takes; nobody waits for it.
 //!
 //! A collection of Ant Media's may have an index on the same field that is not unique; ours then
 //! stands beside it under a name of its own. Data that breaks uniqueness is said and kept: calls
 //! then work as before, only that two inserts at the same moment may both win.
 
-use super::{MongoStore, documents, failed, is_away, majority};
+use super::{MongoStore, documents, failed, is_away, majority, within};
+use crate::apps::{AppEvent, Apps};
 use crate::names::AppName;
+use crate::records::Kind;
 use crate::store::StoreError;
 use mongodb::bson::{Document, doc};
 use mongodb::error::{Error, ErrorKind};
 use mongodb::options::IndexOptions;
 use mongodb::{Collection, IndexModel};
 use std::collections::BTreeSet;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+/// How soon a store that could not be asked is asked again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// MongoDB's codes for an index that is there with other options.
 const CONFLICTS: [i32; 2] = [85, 86];
 
 impl MongoStore {
+    /// Sees to the indexes of the cluster and of `apps` from now on until `shutdown`, in a task of
+    /// its own on the current runtime.
+    pub fn keep_indexes(self: &Arc<Self>, apps: &Apps, shutdown: CancellationToken) {
+        let (store, apps) = (Arc::clone(self), apps.clone());
+        tokio::spawn(async move {
+            let kept = Box::pin(store.keep(apps));
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = kept => {}
+            }
+        });
+    }
+
+    async fn keep(&self, apps: Apps) {
+        let mut events = apps.subscribe();
+        loop {
+            // All of them each time: what this process has made is not asked for again.
+            let names: Vec<AppName> = apps.list().iter().map(|app| app.name.clone()).collect();
+            let mut said = false;
+            while let Err(error) = self.make_indexes(&names).await {
+                if !std::mem::replace(&mut said, true) {
+                    tracing::warn!(%error, "indexes are made when the store is there");
+                }
+                sleep(AGAIN).await;
+            }
+            tracing::debug!(apps = names.len(), "the store's indexes stand");
+            loop {
+                match events.recv().await {
+                    Ok(AppEvent::Created(_)) | Err(RecvError::Lagged(_)) => break,
+                    Ok(_) => {}
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        }
+    }
+
+    /// Makes the indexes of the cluster's collections and of these applications', unless they are
+    /// there.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the server is away.
+    pub async fn make_indexes(&self, apps: &[AppName]) -> Result<(), StoreError> {
+        within("prepare", self.prepare_cluster()).await?;
+        for kind in Kind::ALL {
+            if kind.is_of_cluster() {
+                within("prepare", self.prepare_kind(kind, None)).await?;
+                continue;
+            }
+            for app in apps {
+                within("prepare", self.prepare_kind(kind, Some(app))).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Sees to the indexes of an application's streams.
     pub(super) async fn prepare(&self, app: &AppName) -> Result<(), StoreError> {
         let broadcasts = self.broadcasts_of(app, majority());
         self.prepare_unique(&broadcasts, &["streamId"]).await?;
+        self.prepare_cluster().await
+    }
+
+    pub(super) async fn prepare_kind(
+        &self,
+        kind: Kind,
+        app: Option<&AppName>,
+    ) -> Result<(), StoreError> {
+        match (kind, app) {
+            (Kind::Broadcast, Some(app)) => self.prepare(app).await,
+            _ if kind.key_fields().is_empty() => Ok(()),
+            _ => {
+                let records = self.records_of(kind, app, majority());
+                self.prepare_unique(&records, kind.key_fields()).await
+            }
+        }
+    }
+
+    /// Sees to the indexes of timelines and leases.
+    async fn prepare_cluster(&self) -> Result<(), StoreError> {
         let timelines = self.timelines();
         let name = timelines.namespace().to_string();
         if self.prepared_names().contains(&name) {

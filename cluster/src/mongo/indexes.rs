@@ -109,7 +109,7 @@ impl MongoStore {
         }
     }
 
-    /// Sees to the indexes of timelines and leases.
+    /// Sees to the indexes of timelines, leases and nodes.
     async fn prepare_cluster(&self) -> Result<(), StoreError> {
         let timelines = self.timelines();
         let name = timelines.namespace().to_string();
@@ -127,6 +127,11 @@ impl MongoStore {
             .keys(doc! { documents::RECORD_DUE: 1 })
             .options(IndexOptions::builder().sparse(true).build())
             .build();
+        let wrote = IndexModel::builder()
+            .keys(doc! { documents::NODE_WROTE: 1 })
+            .build();
+        let made = self.cluster_nodes(majority()).create_index(wrote).await;
+        made.map_err(|error| failed("prepare", &error))?;
         let leases = self.cluster_collection("weirlease", majority());
         let made = leases.create_index(forgotten.clone()).await;
         made.map_err(|error| failed("prepare", &error))?;

@@ -15,7 +15,7 @@ use weir_conf::app::AppSettings;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What a node of `LiveApp` must find.
-const EXPECTED: [(&str, &str, &[&str]); 9] = [
+const EXPECTED: [(&str, &str, &[&str]); 10] = [
     ("liveapp", "broadcast", &["streamId_1"]),
     ("liveappVoD", "vod", &["vodId_1"]),
     ("liveapp_token", "token", &["tokenId_1"]),
@@ -27,6 +27,7 @@ const EXPECTED: [(&str, &str, &[&str]); 9] = [
     ("liveapp", "weiranalytics", &["day_1_streamId_1"]),
     ("clusterdb", "AppSettings", &["appName_1"]),
     ("serverdb", "user", &["email_1"]),
+    ("clusterdb", "clusternode", &["lastUpdateTime_1"]),
     ("clusterdb", "weirlease", &["forgetAt_1"]),
     (
         "clusterdb",

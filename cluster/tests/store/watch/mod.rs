@@ -3,6 +3,7 @@
 
 mod costs;
 mod cuts;
+mod nodes;
 mod numbers;
 mod server;
 mod turns;

@@ -17,7 +17,7 @@ async fn beat(store: &Arc<MongoStore>, id: &str) {
 }
 
 /// Documents that the server has returned so far.
-async fn returned(server: &Server) -> i64 {
+pub(super) async fn returned(server: &Server) -> i64 {
     let admin = server.client().await.database("admin");
     let status = admin.run_command(doc! { "serverStatus": 1 }).await.unwrap();
     let metrics = status.get_document("metrics").unwrap();

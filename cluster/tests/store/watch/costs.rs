@@ -189,6 +189,41 @@ async fn what_watching_costs_the_server() {
     }
 }
 
+/// What telling a change costs for each node that is told: claims, with few nodes and with many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement of a minute: for docs/capacity.md"]
+async fn what_telling_costs_the_server() {
+    const CLAIMS: u32 = 100;
+    let Some(server) = Server::start(true).await else {
+        return;
+    };
+    let store = server.store().await;
+    claim_all(&*store, 1).await;
+    let mut edges = Vec::new();
+    let mut costs = Vec::new();
+    for told in [1, 50] {
+        while edges.len() < told {
+            edges.push(Edge::told(&server.store().await).await);
+        }
+        sleep(Duration::from_secs(2)).await;
+        let (before, start) = (server.cpu_ms(), Instant::now());
+        for i in 0..CLAIMS {
+            let id = format!("t{told}-{i}");
+            store.claim(claim(&id, "a", now_ms())).await.unwrap();
+            let due = start + Duration::from_millis(100) * (i + 1);
+            sleep(due.saturating_duration_since(Instant::now())).await;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let cost = (server.cpu_ms() - before) / seconds;
+        println!("{told} nodes told of 10 claims a second for {seconds:.1} s: {cost:.1} ms CPU/s");
+        costs.push(cost);
+    }
+    println!(
+        "for each node more: {:.3} ms CPU/s",
+        (costs[1] - costs[0]) / 49.0
+    );
+}
+
 async fn report(store: &Arc<MongoStore>, owned: &[Ownership], number: u64) {
     let i = usize::try_from(number).unwrap() % owned.len();
     let mut broadcast = claim(&name(i), "a", 0).broadcast;

@@ -15,7 +15,8 @@ case $purpose in
   demo) wanted+=(ffmpeg:ffmpeg curl:curl); files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core) ;;
   cluster) wanted+=(ffmpeg:ffmpeg curl:curl python3:python3 pip3:python3-pip unzip:unzip)
            files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core) ;;
-  test) wanted+=(ffmpeg:ffmpeg curl:curl chromium:chromium python3:python3 pip3:python3-pip unzip:unzip)
+  test) wanted+=(ffmpeg:ffmpeg curl:curl chromium:chromium faketime:faketime python3:python3 pip3:python3-pip
+                unzip:unzip)
         files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core) ;;
   bench) wanted+=(ffmpeg:ffmpeg curl:curl nginx:nginx-light wrk:wrk)
          files+=(/usr/lib/nginx/modules/ngx_rtmp_module.so:libnginx-mod-rtmp) ;;

@@ -76,7 +76,7 @@ impl Shared {
             return Ok(Json(Vec::new()));
         }
         let records = bounded(self.given.store.nodes(page.offset, page.size)).await?;
-        let now_ms = self.now_ms();
+        let now_ms = self.judged_ms();
         let mut notes = self.node_notes().await?;
         let view = |record: NodeRecord| {
             let note = notes.remove(&record.id);

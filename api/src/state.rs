@@ -137,6 +137,11 @@ impl Shared {
     pub(crate) fn now_ms(&self) -> i64 {
         self.given.clock.now_ms()
     }
+
+    /// The time by which a stream's or a node's silence is judged.
+    pub(crate) fn judged_ms(&self) -> i64 {
+        self.given.clock.judged_ms()
+    }
 }
 
 /// Waits for a store call, but not for ever.

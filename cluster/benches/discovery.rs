@@ -1,8 +1,9 @@
 //! What it costs to find a known stream: the look-up before every miss of an edge's cache.
 //!
-//! `make bench` runs it. The time is told, not asserted; that a hit allocates nothing is (the
-//! counter is the process's allocator, so that nothing hides from it). A hit of the memory behind
-//! the directory does some housekeeping now and then, which is in the mean as it is in life.
+//! `make bench` runs it. The time is told, not asserted. What is asserted is that a hit allocates
+//! nothing (the counter is the process's allocator, so that nothing hides from it), except where
+//! Moka does its housekeeping in one: that is at most each 64th read, and its memory reclamation
+//! then allocates one block of 2 KiB. The mean holds those as life does.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -28,6 +29,8 @@ use weir_cluster::{
 const STREAMS: u64 = 10_000;
 /// Look-ups whose allocations are counted.
 const COUNTED: u64 = 100_000;
+/// Moka collects at least so many reads before it looks at them.
+const READS_A_HOUSEKEEPING: u64 = 64;
 
 /// Knows every stream, and tells changes, of which there are none.
 #[derive(Debug)]
@@ -90,6 +93,16 @@ fn main() {
         "{COUNTED} hits: {} allocations, {} bytes",
         counted.count_total, counted.bytes_total
     );
+    // One by one: a hit that allocates does housekeeping, and then once.
+    let mut allocating = 0;
+    for key in keys.iter().cycle().take(usize::try_from(COUNTED).unwrap()) {
+        let one = allocation_counter::measure(|| {
+            runtime.block_on(look_up(&directory, std::slice::from_ref(key), 1));
+        });
+        assert!(one.count_total <= 1, "{one:?}");
+        allocating += one.count_total;
+    }
+    println!("{allocating} of {COUNTED} hits allocated, once each");
 
     let mut criterion = Criterion::default().configure_from_args();
     let mut group = criterion.benchmark_group("directory");
@@ -107,5 +120,6 @@ fn main() {
     }
     group.finish();
     criterion.final_summary();
-    assert_eq!(counted.count_total, 0, "a hit allocates nothing");
+    assert!(allocating <= COUNTED / READS_A_HOUSEKEEPING, "{allocating}");
+    assert!(counted.count_total <= COUNTED / READS_A_HOUSEKEEPING);
 }

@@ -10,6 +10,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 pub trait WallClock: Send + Sync + std::fmt::Debug {
     /// Milliseconds since the Unix epoch, UTC.
     fn now_ms(&self) -> i64;
+
+    /// The time by which the silence of others is judged: now, less the time for which nobody
+    /// could be heard.
+    fn judged_ms(&self) -> i64 {
+        self.now_ms()
+    }
 }
 
 /// The machine's own clock.

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod directory;
 pub mod embedded;
 pub mod follow;
+mod judging;
 pub mod key;
 pub mod lease;
 pub mod metered;

@@ -10,10 +10,11 @@
 //! anew while the node runs is followed with the next renewal.
 
 use crate::clock::WallClock;
+use crate::judging::JudgingTime;
 use crate::lease::Lease;
 use crate::store::{Store, StoreError};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A difference worth a line in the log, ms.
 const LOGGED_MS: i64 = 2_000;
@@ -23,6 +24,7 @@ const LOGGED_MS: i64 = 2_000;
 pub struct StoreClock {
     local: Arc<dyn WallClock>,
     offset_ms: Arc<AtomicI64>,
+    judging: Arc<Mutex<JudgingTime>>,
 }
 
 impl StoreClock {
@@ -32,6 +34,7 @@ impl StoreClock {
         Self {
             local,
             offset_ms: Arc::default(),
+            judging: Arc::default(),
         }
     }
 
@@ -47,9 +50,15 @@ impl StoreClock {
     /// The store's.
     pub async fn renew(&self, store: &dyn Store, node_id: &str) -> Result<Lease, StoreError> {
         let asked_ms = self.local.now_ms();
+        let asking = Asking(Some(self));
         let lease = store.renew_lease(node_id).await?;
         self.observe(asked_ms, lease.now_ms, self.local.now_ms());
+        asking.heard();
         Ok(lease)
+    }
+
+    fn judging(&self) -> MutexGuard<'_, JudgingTime> {
+        self.judging.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Learns that the store showed `store_ms` between two readings of the node's clock.
@@ -72,9 +81,34 @@ impl StoreClock {
     }
 }
 
+/// A renewal under way. Dropped unheard, also by who would wait no longer, the store is away.
+struct Asking<'a>(Option<&'a StoreClock>);
+
+impl Asking<'_> {
+    fn heard(mut self) {
+        if let Some(clock) = self.0.take() {
+            clock.judging().seen(clock.now_ms());
+        }
+    }
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if let Some(clock) = self.0 {
+            clock.judging().lost();
+        }
+    }
+}
+
 impl WallClock for StoreClock {
     fn now_ms(&self) -> i64 {
         self.local.now_ms().saturating_add(self.offset_ms())
+    }
+
+    /// Stands still while this node's lease cannot be renewed, and back after; see
+    /// `crate::judging`.
+    fn judged_ms(&self) -> i64 {
+        self.judging().at(self.now_ms())
     }
 }
 
@@ -82,6 +116,7 @@ impl WallClock for StoreClock {
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
+    use crate::embedded::EmbeddedStore;
 
     fn clock(now_ms: i64) -> (ManualClock, StoreClock) {
         let local = ManualClock::at(now_ms);
@@ -131,5 +166,22 @@ mod tests {
         let other = clock.clone();
         clock.observe(0, 90_000, 0);
         assert_eq!(other.now_ms(), 89_999);
+    }
+
+    #[tokio::test]
+    async fn while_its_lease_cannot_be_renewed_nobodys_silence_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let (local, clock) = clock(1_000_000);
+        let file = folder.path().join("s");
+        let store = EmbeddedStore::open(&file, Arc::new(local.clone())).unwrap();
+        clock.renew(&store, "a").await.unwrap();
+        assert_eq!(clock.judged_ms(), 1_000_000);
+        drop(Asking(Some(&clock)));
+        local.advance(30_000);
+        assert_eq!((clock.now_ms(), clock.judged_ms()), (1_030_000, 1_000_000));
+        clock.renew(&store, "a").await.unwrap();
+        assert_eq!(clock.judged_ms(), 1_000_000);
+        local.advance(20_001);
+        assert_eq!(clock.judged_ms(), 1_050_001);
     }
 }

@@ -127,7 +127,7 @@ impl Shared {
         if self.given.rooms.streams.stop(key).await {
             return Stop::Stopped;
         }
-        if !broadcast::is_live(record, self.now_ms()) {
+        if !broadcast::is_live(record, self.judged_ms()) {
             return Stop::Idle;
         }
         let Some(owner) = self.owner_of(record).filter(|_| hop == Hop::First) else {
@@ -161,7 +161,7 @@ impl Shared {
         };
         let app = AppName::parse(param("app")?).ok()?;
         let record = self.record(&app, param("id")?).await.ok()??;
-        if broadcast::is_live(&record, self.now_ms()) {
+        if broadcast::is_live(&record, self.judged_ms()) {
             self.owner_of(&record)
         } else {
             None

@@ -142,7 +142,7 @@ impl Shared {
         while silent < SILENT_MAX {
             query.offset = silent;
             let page = bounded(self.given.store.list(&query)).await?;
-            let now_ms = self.now_ms();
+            let now_ms = self.judged_ms();
             let gone = page
                 .iter()
                 .filter(|r| !broadcast::is_live(r, now_ms))

@@ -110,7 +110,7 @@ pub(crate) async fn stream_info(
 ) -> Result<Json<Vec<BasicStreamInfo>>, ApiError> {
     let app = &shared.app(&app)?;
     let record = shared.record(app, &id).await?;
-    let live = record.filter(|record| broadcast::is_live(record, shared.now_ms()));
+    let live = record.filter(|record| broadcast::is_live(record, shared.judged_ms()));
     let info = live.map(|record| BasicStreamInfo {
         video_height: number(&record, "height"),
         video_width: number(&record, "width"),

@@ -166,7 +166,7 @@ enum Made {
 impl Shared {
     /// A stream's record as it is answered.
     pub(crate) fn view(&self, app: &AppName, record: &Fields) -> Broadcast {
-        Broadcast::new(app, record, &self.given.node, self.now_ms())
+        Broadcast::new(app, record, &self.given.node, self.judged_ms())
     }
 
     /// A stream's record. An id that cannot be is unknown, not wrong: Ant Media's clients ask for any text.

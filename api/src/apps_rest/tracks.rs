@@ -121,7 +121,7 @@ pub(crate) async fn list_active(
     let mut query = of_main(app, &id, query.role);
     query.equals.push(("status", json!("broadcasting")));
     let records = shared.records_of(query, page).await?;
-    let now_ms = shared.now_ms();
+    let now_ms = shared.judged_ms();
     let live = records
         .iter()
         .filter(|record| broadcast::is_live(record, now_ms));

@@ -221,7 +221,7 @@ impl Shared {
     /// The application's streams that are live now.
     pub(crate) async fn live(&self, app: &AppName) -> Result<Vec<Broadcast>, ApiError> {
         let on_air = self.on_air(app).await?;
-        let now_ms = self.now_ms();
+        let now_ms = self.judged_ms();
         let live = |stream: &&Broadcast| stream.status_at(now_ms) == BroadcastStatus::Broadcasting;
         Ok(on_air.iter().filter(live).cloned().collect())
     }

@@ -97,7 +97,7 @@ pub(crate) async fn live(
 
 impl Shared {
     fn told(&self, app: &AppName, stream: &Broadcast) -> Option<LiveStream> {
-        let status = stream.status_at(self.now_ms());
+        let status = stream.status_at(self.judged_ms());
         let on_air = matches!(
             status,
             BroadcastStatus::Broadcasting | BroadcastStatus::Preparing

@@ -34,7 +34,7 @@ impl Inner {
     ) -> Result<Option<Located>, DirectoryError> {
         let (answer, how) = self.answer(key, will_do).await;
         // What is known now: the answer may be a moment old, and its stream have moved since.
-        let known = self.known.get(key).await;
+        let known = self.known.get(key);
         match (answer.kind, known) {
             (Kind::Failed(_), Some(entry)) => Ok(self.count(entry.located(self, true))),
             (Kind::Failed(error), None) => {
@@ -108,11 +108,11 @@ impl Inner {
         self.judge(answer.as_ref().err());
         let negative_ttl = self.options.negative_ttl;
         match answer {
-            Ok(Some(broadcast)) => match self.keep(key, &broadcast, asked).await {
+            Ok(Some(broadcast)) => match self.keep(key, &broadcast, asked) {
                 Kind::Absent => (Kind::Absent, negative_ttl),
                 known => (known, self.options.ttl),
             },
-            Ok(None) => (self.gone(key, asked).await, negative_ttl),
+            Ok(None) => (self.gone(key, asked), negative_ttl),
             Err(error) => (Kind::Failed(error.into()), negative_ttl),
         }
     }
@@ -138,25 +138,23 @@ impl Inner {
     }
 
     /// Remembers what the source said of a stream.
-    pub(super) async fn keep(&self, key: &StreamKey, broadcast: &Broadcast, asked: Asked) -> Kind {
+    pub(super) fn keep(&self, key: &StreamKey, broadcast: &Broadcast, asked: Asked) -> Kind {
         let Some(entry) = Entry::of(broadcast, self, asked.telling) else {
-            return self.gone(key, asked).await;
+            return self.gone(key, asked);
         };
         self.learn(key, asked, |old| match old {
             Some(old) => entry.after(old, self),
             None => Some(entry),
         })
-        .await
     }
 
     /// The source says that nobody serves the stream; if somebody did, it ended.
-    pub(super) async fn gone(&self, key: &StreamKey, asked: Asked) -> Kind {
-        let known = self.learn(key, asked, |old| Some(old?.ended(self, asked.telling)));
-        known.await
+    pub(super) fn gone(&self, key: &StreamKey, asked: Asked) -> Kind {
+        self.learn(key, asked, |old| Some(old?.ended(self, asked.telling)))
     }
 
     /// Puts an answer in place of what was known, unless something newer was told meanwhile.
-    async fn learn(
+    fn learn(
         &self,
         key: &StreamKey,
         asked: Asked,
@@ -172,7 +170,7 @@ impl Inner {
                 (false, old) => next(old),
             }
         });
-        match known.await {
+        match known {
             Some(entry) => Kind::Known(entry),
             None => Kind::Absent,
         }
@@ -180,7 +178,7 @@ impl Inner {
 
     /// Replaces what is known of a stream by what `next` makes of it, if anything; returns what is
     /// known then. One at a time for each stream.
-    pub(super) async fn replace(
+    pub(super) fn replace(
         &self,
         key: &StreamKey,
         next: impl FnOnce(Option<&Entry>) -> Option<Entry> + Send,
@@ -188,13 +186,12 @@ impl Inner {
         let slot = self.known.entry_by_ref(key);
         let done = slot.and_compute_with(|old| {
             let old = old.map(|old| old.into_value());
-            let op = match next(old.as_deref()) {
+            match next(old.as_deref()) {
                 Some(entry) => Op::Put(Arc::new(entry)),
                 None => Op::Nop,
-            };
-            std::future::ready(op)
+            }
         });
-        match done.await {
+        match done {
             CompResult::Inserted(entry)
             | CompResult::ReplacedWith(entry)
             | CompResult::Unchanged(entry) => Some(entry.into_value()),

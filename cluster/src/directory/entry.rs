@@ -54,13 +54,12 @@ impl Entry {
     pub(super) fn of(broadcast: &Broadcast, inner: &Inner, telling: u64) -> Option<Self> {
         let origin_adress = broadcast.origin_adress.as_deref()?.into();
         let ended = broadcast.owner.is_none() && !broadcast.status.is_live();
-        let now_ms = inner.clock.now_ms();
         let epoch = broadcast.owner.as_ref().map_or(0, |owner| owner.epoch);
         let entry = Self {
             origin_adress,
             epoch,
             newest: epoch,
-            status: broadcast.status_at(now_ms),
+            status: broadcast.status_at(inner.clock.judged_ms()),
             update_time_ms: broadcast.update_time,
             ended_ms: ended.then_some(broadcast.update_time),
             seen: Instant::now(),

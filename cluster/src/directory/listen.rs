@@ -35,7 +35,7 @@ async fn take_in_all(inner: &Inner, mut follower: Follower<StreamChange>) {
     let mut generation = 0;
     loop {
         match follower.next().await {
-            News::Changed(change) => inner.take_in(change).await,
+            News::Changed(change) => inner.take_in(change),
             News::Reload { told, missed } => {
                 inner.metrics.missed_changes(missed);
                 generation += 1;
@@ -77,7 +77,7 @@ async fn tick(inner: &Inner) {
 }
 
 impl Inner {
-    async fn take_in(&self, change: StreamChange) {
+    fn take_in(&self, change: StreamChange) {
         // Before the entry is touched; see `Inner::keep`.
         self.recent().push(&change.key);
         self.metrics.took_in_change();
@@ -89,8 +89,7 @@ impl Inner {
             (Some(new), None) => Some(new),
             (None, Some(old)) => Some(old.ended(self, telling)),
             (None, None) => None,
-        })
-        .await;
+        });
     }
 
     /// Asks for these streams; whether that worked, `None` when the source cannot be asked so.
@@ -107,8 +106,8 @@ impl Inner {
         };
         for (key, broadcast) in found {
             match broadcast {
-                Some(broadcast) => drop(self.keep(&key, &broadcast, asked).await),
-                None => drop(self.gone(&key, asked).await),
+                Some(broadcast) => drop(self.keep(&key, &broadcast, asked)),
+                None => drop(self.gone(&key, asked)),
             }
         }
         Some(true)

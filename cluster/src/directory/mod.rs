@@ -70,7 +70,8 @@ struct Inner {
     clock: Arc<dyn WallClock>,
     options: Options,
     metrics: Metrics,
-    known: Cache<StreamKey, Arc<Entry>>,
+    /// Not the kind for futures: that one allocates for its housekeeping, now and then in a hit.
+    known: moka::sync::Cache<StreamKey, Arc<Entry>>,
     /// Queries under way, and the answers that say no.
     asked: Cache<StreamKey, Answer>,
     /// The source's last answer was that it cannot answer.
@@ -105,7 +106,7 @@ impl Directory {
         let inner = Inner {
             clock,
             metrics: Metrics::new(registry)?,
-            known: Cache::new(options.known_max),
+            known: moka::sync::Cache::new(options.known_max),
             asked: Cache::builder()
                 .max_capacity(options.negative_max)
                 .time_to_live(
@@ -139,7 +140,7 @@ impl Directory {
     /// [`DirectoryError`], for streams not known from before only.
     pub async fn locate(&self, key: &StreamKey) -> Result<Option<Located>, DirectoryError> {
         let inner = &self.0;
-        let Some(entry) = inner.last_known(key).await else {
+        let Some(entry) = inner.last_known(key) else {
             return inner.ask(key, Answer::holds).await;
         };
         entry.want(inner);
@@ -192,9 +193,9 @@ impl Inner {
         located
     }
 
-    async fn last_known(&self, key: &StreamKey) -> Option<Arc<Entry>> {
+    fn last_known(&self, key: &StreamKey) -> Option<Arc<Entry>> {
         if self.options.cache_enabled {
-            self.known.get(key).await
+            self.known.get(key)
         } else {
             None
         }

@@ -15,8 +15,9 @@
 //! Limits: [`NODES_SEEN_MAX`] nodes; a call longer than [`ASK_TIMEOUT`] is given up.
 
 use crate::clock::WallClock;
+use crate::judging::JudgingTime;
 use crate::store::{Store, StoreError};
-use crate::types::{NODE_TIMEOUT_MS, NodeRecord};
+use crate::types::NodeRecord;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -224,44 +225,6 @@ impl Looking {
             }
         }
         Ok(nodes)
-    }
-}
-
-/// The time by which nodes are judged.
-#[derive(Debug, Default)]
-struct JudgingTime {
-    /// By which the last view was judged.
-    last_ms: Option<i64>,
-    /// How far it stands back since the store came back, and when that was.
-    back: Option<(i64, i64)>,
-    away: bool,
-}
-
-impl JudgingTime {
-    const fn is_new(&self) -> bool {
-        self.last_ms.is_none()
-    }
-
-    /// The time of a view taken at `now_ms`.
-    fn seen(&mut self, now_ms: i64) -> i64 {
-        if std::mem::take(&mut self.away)
-            && let Some(last_ms) = self.last_ms
-        {
-            self.back = Some((now_ms.saturating_sub(last_ms).max(0), now_ms));
-        }
-        if let Some((_, since_ms)) = self.back
-            && now_ms.saturating_sub(since_ms) > NODE_TIMEOUT_MS
-        {
-            self.back = None;
-        }
-        let back_ms = self.back.map_or(0, |(by_ms, _)| by_ms);
-        let judged_ms = now_ms.saturating_sub(back_ms);
-        self.last_ms = Some(judged_ms);
-        judged_ms
-    }
-
-    const fn lost(&mut self) {
-        self.away = true;
     }
 }
 

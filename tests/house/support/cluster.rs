@@ -4,6 +4,7 @@
 //! Nodes are killed, stopped and frozen by their pid ([`Weir`], [`Mongod`]); on failure each prints
 //! the last lines of its log.
 
+use super::weir::Builder;
 use super::{Mongod, Weir, get, wait_for};
 
 /// The cluster. Dropping it ends every process of it.
@@ -44,18 +45,28 @@ impl Cluster {
 
     /// Starts one more origin; gives its place.
     pub fn add_origin(&mut self) -> usize {
+        self.add_origin_with(|it| it)
+    }
+
+    /// Starts one more origin with settings of its own; gives its place.
+    pub fn add_origin_with(&mut self, set: impl FnOnce(Builder) -> Builder) -> usize {
         let n = self.origins.len() + 1;
         let id = format!("origin-{n}");
         let origin = node(&self.mongods, "origin", 20 + n, &id).set("rtmp.proxy_protocol", "true");
-        self.origins.push(origin.start());
+        self.origins.push(set(origin).start());
         n - 1
     }
 
     /// Starts one more edge; gives its place.
     pub fn add_edge(&mut self) -> usize {
+        self.add_edge_with(|it| it)
+    }
+
+    /// Starts one more edge with settings of its own; gives its place.
+    pub fn add_edge_with(&mut self, set: impl FnOnce(Builder) -> Builder) -> usize {
         let n = self.edges.len() + 1;
         let edge = node(&self.mongods, "edge", 30 + n, &format!("edge-{n}"));
-        self.edges.push(edge.start());
+        self.edges.push(set(edge).start());
         n - 1
     }
 
@@ -113,7 +124,7 @@ impl Cluster {
     }
 }
 
-fn node(mongods: &[Mongod], role: &str, host: usize, id: &str) -> super::weir::Builder {
+fn node(mongods: &[Mongod], role: &str, host: usize, id: &str) -> Builder {
     let hosts: Vec<String> = mongods.iter().map(Mongod::address).collect();
     let ip = format!("127.0.0.{host}");
     Weir::builder()

@@ -65,6 +65,16 @@ pub fn request(method: &str, url: &str) -> Result<Answer, String> {
 
 /// One HTTP request with header lines.
 pub fn request_with(method: &str, url: &str, headers: &[(&str, &str)]) -> Result<Answer, String> {
+    send(method, url, headers, "")
+}
+
+/// One HTTP request with header lines and a body.
+pub fn send(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer, String> {
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(Duration::from_secs(20)))
@@ -76,7 +86,7 @@ pub fn request_with(method: &str, url: &str, headers: &[(&str, &str)]) -> Result
         builder = builder.header(*name, *value);
     }
     let response = agent
-        .run(builder.body(()).unwrap())
+        .run(builder.body(body.to_owned()).unwrap())
         .map_err(|e| format!("{method} {url}: {e}"))?;
     let (parts, body) = response.into_parts();
     let mut bytes = Vec::new();

@@ -88,13 +88,50 @@ impl Mongod {
         hello.is_ok_and(|it| it.get_bool("isWritablePrimary").is_ok_and(|it| it))
     }
 
+    /// Keeps, from now on, a line of each operation on a database, for [`Mongod::finds`].
+    pub fn profile(&self, database: &str) {
+        let off = self.command_on(database, doc! { "profile": 0 });
+        off.unwrap();
+        let _ = self.command_on(database, doc! { "drop": "system.profile" });
+        let size_bytes = 64 << 20;
+        let capped = doc! { "create": "system.profile", "capped": true, "size": size_bytes };
+        self.command_on(database, capped).unwrap();
+        self.command_on(database, doc! { "profile": 2 }).unwrap();
+    }
+
+    /// How often each collection of a profiled database was read since, most often first.
+    pub fn finds(&self, database: &str) -> Vec<(String, i64)> {
+        let by_collection = doc! { "$group": { "_id": "$ns", "count": { "$sum": 1_i64 } } };
+        let read = doc! { "$match": { "op": "query", "ns": { "$not": { "$regex": "system" } } } };
+        let aggregate = doc! {
+            "aggregate": "system.profile",
+            "pipeline": [read, by_collection, { "$sort": { "count": -1 } }],
+            "cursor": {},
+        };
+        let answer = self.command_on(database, aggregate).unwrap();
+        let cursor = answer.get_document("cursor").unwrap();
+        let rows = cursor.get_array("firstBatch").unwrap().iter();
+        let row = |row: &Bson| {
+            let row = row.as_document()?;
+            Some((
+                row.get_str("_id").ok()?.to_owned(),
+                row.get_i64("count").ok()?,
+            ))
+        };
+        rows.filter_map(row).collect()
+    }
+
     /// Runs a command on its `admin` database.
     pub fn command(&self, command: Document) -> mongodb::error::Result<Document> {
+        self.command_on("admin", command)
+    }
+
+    fn command_on(&self, database: &str, command: Document) -> mongodb::error::Result<Document> {
         let uri = format!("mongodb://{}/?directConnection=true", self.address());
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {
             let client = mongodb::Client::with_uri_str(uri).await?;
-            let answer = client.database("admin").run_command(command).await;
+            let answer = client.database(database).run_command(command).await;
             client.shutdown().immediate(true).await;
             answer
         })

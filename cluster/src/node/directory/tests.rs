@@ -1,28 +1,10 @@
-//! The nodes seen: by whom they are judged while the store is away, and after.
+//! The nodes seen.
 
 use super::*;
 use crate::clock::ManualClock;
 use crate::embedded::EmbeddedStore;
 
 const T: i64 = 1_700_000_000_000;
-
-#[test]
-fn the_judging_time_stands_back_for_as_long_as_the_store_was_away() {
-    let mut time = JudgingTime::default();
-    assert_eq!(time.seen(T), T);
-    assert_eq!(time.seen(T + 1_000), T + 1_000);
-    time.lost();
-    time.lost();
-    assert_eq!(time.seen(T + 31_000), T + 1_000, "as it was left");
-    assert_eq!(time.seen(T + 41_000), T + 11_000);
-    assert_eq!(time.seen(T + 51_000), T + 21_000);
-    assert_eq!(time.seen(T + 51_001), T + 51_001, "all had their 20 s");
-    time.lost();
-    assert_eq!(time.seen(T + 60_000), T + 51_001);
-    time.lost();
-    assert_eq!(time.seen(T + 70_000), T + 51_001, "away twice in a row");
-    assert_eq!(time.seen(T + 90_001), T + 90_001);
-}
 
 #[tokio::test]
 async fn dead_nodes_are_seen_and_not_alive() {

@@ -113,7 +113,11 @@ impl MongoStore {
     async fn prepare_cluster(&self) -> Result<(), StoreError> {
         let timelines = self.timelines();
         let name = timelines.namespace().to_string();
-        if self.prepared_names().contains(&name) {
+        if self.is_prepared(&name) {
+            return Ok(());
+        }
+        let _one_at_a_time = self.preparing.lock().await;
+        if self.is_prepared(&name) {
             return Ok(());
         }
         let by_node = IndexModel::builder()
@@ -148,7 +152,11 @@ impl MongoStore {
         fields: &[&str],
     ) -> Result<(), StoreError> {
         let name = collection.namespace().to_string();
-        if self.prepared_names().contains(&name) {
+        if self.is_prepared(&name) {
+            return Ok(());
+        }
+        let _one_at_a_time = self.preparing.lock().await;
+        if self.is_prepared(&name) {
             return Ok(());
         }
         let mut made = collection.create_index(unique(fields, None)).await;
@@ -168,6 +176,10 @@ impl MongoStore {
         }
         self.prepared_names().insert(name);
         Ok(())
+    }
+
+    fn is_prepared(&self, name: &str) -> bool {
+        self.prepared_names().contains(name)
     }
 
     fn prepared_names(&self) -> MutexGuard<'_, BTreeSet<String>> {

@@ -100,6 +100,8 @@ pub struct MongoStore {
     time: StoreTime,
     /// Collections whose indexes were seen to.
     prepared: Mutex<BTreeSet<String>>,
+    /// Held while indexes are made: those who need the same ones wait for that, and ask for none.
+    preparing: tokio::sync::Mutex<()>,
     watch: Watch,
 }
 
@@ -142,6 +144,7 @@ impl MongoStore {
             options,
             time,
             prepared: Mutex::default(),
+            preparing: tokio::sync::Mutex::default(),
         })
     }
 

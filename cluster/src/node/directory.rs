@@ -8,7 +8,7 @@
 //!
 //! **When the store is away** the last view stays and is marked stale; its time stands still, so
 //! that nobody turns dead by it. When the store is back, every heartbeat is old at first: for
-//! [`NODE_TIMEOUT_MS`] the view is judged by a time that stands back by as long as the store was
+//! [`crate::types::NODE_TIMEOUT_MS`] the view is judged by a time that stands back by as long as the store was
 //! away, so that nodes have the time to write that they always have. A process that comes to such
 //! a store fresh has no view to go on from; it takes renewed leases for signs of life, too.
 //!

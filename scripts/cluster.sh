@@ -150,6 +150,7 @@ cat <<TEXT
   Live    http://$lb:5080/
   HLS     http://$lb:5080/LiveApp/streams/demo.m3u8
   Nodes   http://$lb:5080/LiveApp/rest/v2/cluster/nodes/0/10
+  Metrics http://127.0.0.1:5083/metrics (the load balancer's own; the other nodes: port 5080)
   Publish rtmp://$lb/LiveApp/YOUR-STREAM
 
   To see what happens, in another shell:

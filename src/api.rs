@@ -30,7 +30,7 @@ impl Routers {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: host_name(),
             rtmp: PublicRtmp {
-                host: None,
+                host: house.settings.config.management.public_host(),
                 port: house.settings.config.rtmp.port,
             },
         };

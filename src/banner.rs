@@ -11,7 +11,7 @@ use weir_cluster::AppName;
 pub(crate) struct Line {
     /// `lb`, `edge`, `origin`.
     pub(crate) role: &'static str,
-    /// `http`, `rtmp`, or what else a balancer's `stream{}` carries.
+    /// `http`, `rtmp`, or what else a balancer's `stream{}` carries; `admin` for its own door.
     pub(crate) protocol: &'static str,
     /// Where.
     pub(crate) address: String,

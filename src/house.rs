@@ -29,7 +29,7 @@ use weir_cluster::node::{
     BeatsTo, FiguresSource, Heartbeat, HeartbeatOptions, NodeFigures, NodeId,
 };
 use weir_cluster::{
-    MeteredStore, MongoOptions, MongoStore, Store, StoreClock, SystemClock, WallClock,
+    MeteredStore, MongoOptions, MongoStore, NodeRole, Store, StoreClock, SystemClock, WallClock,
 };
 use weir_conf::node::DbType;
 
@@ -177,7 +177,9 @@ async fn furnish(
         stop.clone(),
     )
     .await;
-    if let Some(mongo) = mongo {
+    if let Some(mongo) = mongo
+        && settings.node_role() != NodeRole::Lb
+    {
         mongo.keep_indexes(&apps, stop.clone());
     }
     let ip = settings.config.cluster.node_ip.clone();

@@ -11,6 +11,7 @@ mod doors;
 mod figures;
 mod files;
 mod house;
+mod last_seen;
 mod logging;
 mod network;
 mod roles;

@@ -8,6 +8,7 @@ use crate::apps::{self, OriginApps};
 use crate::banner::Line;
 use crate::doors;
 use crate::house::{House, Runtimes};
+use crate::last_seen;
 use crate::settings::{count, tcp};
 use anyhow::Context as _;
 use std::net::SocketAddr;
@@ -19,10 +20,13 @@ use tokio_util::sync::CancellationToken;
 use weir_cluster::{NodeDirectory, NodesSeen};
 use weir_edge::Edge;
 use weir_origin::ingest::rtmp::RtmpServer;
-use weir_origin::{HttpLimits, Links, Origin};
+use weir_origin::{ConnectionMetrics, HttpLimits, Links, Origin};
 
 /// How often a balancer asks the store which nodes there are.
 const SEE_NODES_PERIOD: Duration = Duration::from_secs(1);
+
+/// Connections at an lb's own door, at most: its users are probes and people.
+const ADMIN_CONNECTIONS_MAX: usize = 256;
 
 /// What runs, and how to end it.
 pub(crate) struct Started {
@@ -77,6 +81,7 @@ pub(crate) async fn start(house: &Arc<House>, runtimes: &Runtimes) -> anyhow::Re
     }
     if layout.roles.lb {
         start_lb(house, edge_address, rtmp_address, runtimes, &mut started).await?;
+        start_lb_admin(house, &router, &mut started).await?;
     }
     Ok(started)
 }
@@ -230,10 +235,39 @@ async fn start_lb(
     Ok(())
 }
 
+/// The door at which an lb answers for itself: what comes in at the others is passed on.
+async fn start_lb_admin(
+    house: &Arc<House>,
+    router: &api::Routers,
+    started: &mut Started,
+) -> anyhow::Result<()> {
+    let settings = &house.settings;
+    let Some(asked) = &settings.layout.lb_admin else {
+        return Ok(());
+    };
+    let http = doors::http(asked, "lb", "lb.admin.listen").await?;
+    started
+        .lines
+        .push(line("lb", "admin", &doors::bound(&http, asked)?));
+    let limits = HttpLimits {
+        connections_max: ADMIN_CONNECTIONS_MAX,
+        drain_timeout_ms: settings.config.shutdown_timeout_ms,
+        ..HttpLimits::default()
+    };
+    let metrics = ConnectionMetrics::register(&house.registry, "lb_admin")?;
+    let routes = router.for_origin(rtmp_port(house, started));
+    // Open until the balancer has drained: who looks how that goes shall see it.
+    let stop = started.origin_http_stop.clone();
+    let task = tokio::spawn(weir_origin::serve_http(http, routes, stop, metrics, limits));
+    started.back.push(("lb admin", task));
+    Ok(())
+}
+
 /// The cluster's nodes, for a balancer that takes its servers from them.
 fn see_nodes(house: &House, stop: CancellationToken) -> watch::Receiver<Arc<NodesSeen>> {
     let (store, clock) = (Arc::clone(&house.store), Arc::clone(&house.clock));
-    NodeDirectory::spawn(store, clock, SEE_NODES_PERIOD, stop).watch()
+    let seen = NodeDirectory::spawn(store, clock, SEE_NODES_PERIOD, stop).watch();
+    last_seen::follow(&house.settings.layout.data_dir, seen)
 }
 
 fn rtmp_key(behind_lb: bool) -> &'static str {

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 use weir_api::{CidrList, ManagementOptions};
-use weir_cluster::{AppName, NodeRole};
+use weir_cluster::{AppName, LEASE_MS, NodeRole};
 use weir_conf::app::AppSettings;
 use weir_conf::nginx;
 use weir_conf::node::{self, DbType, Layout, Listen, NodeConfig, Roles};
@@ -155,6 +155,11 @@ impl Settings {
             ..weir_edge::EdgeOptions::default()
         };
         options.cache.enabled = cache.enabled;
+        // As long as a stream may be between a dead owner and the next: the owner's lease lapses,
+        // and then an encoder has as long as one that lost its connection.
+        options.cache.stale_if_error_ms = LEASE_MS
+            .unsigned_abs()
+            .saturating_add(self.config.publish_grace_ms);
         options.cache.store_bytes_max = cache.max_bytes;
         options
     }

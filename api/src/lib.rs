@@ -11,7 +11,7 @@
 //!
 //! Limits: a list has at most [`LIST_SIZE_MAX`] records; a store call is given [`STORE_TIMEOUT`]; REST requests
 //! under way at once are bounded by [`IN_FLIGHT_MAX`], those beyond are refused with 503. A store that fails is
-//! 503 for REST, 500 for the liveness probe, and nothing to pages and metrics.
+//! 503 for REST, and nothing to pages, metrics and the liveness probe.
 
 mod apps_rest;
 mod error;

@@ -47,6 +47,10 @@ pub struct CacheOptions {
     pub stale_if_error_ms: u64,
     /// How long after such a failure the origin is not asked again for that object, ms.
     pub stale_retry_ms: u64,
+    /// How long a request waits for a new answer that has such an old one in reserve, ms. The fetch
+    /// goes on; a machine that vanished without a word would else hold up each request until the
+    /// connection times out.
+    pub stale_wait_ms: u64,
 }
 
 impl Default for CacheOptions {
@@ -62,6 +66,7 @@ impl Default for CacheOptions {
             negative_ttl_ms: 1_000,
             stale_if_error_ms: 10_000,
             stale_retry_ms: 500,
+            stale_wait_ms: 1_000,
         }
     }
 }
@@ -73,6 +78,9 @@ pub struct Ask {
     pub key: Key,
     /// Lifetime of a 200 instead of the origin's, ms.
     pub ttl_override_ms: Option<u64>,
+    /// How long past its lifetime a 200 may stand in for a failed origin, instead of
+    /// [`CacheOptions::stale_if_error_ms`], ms.
+    pub stale_if_error_override_ms: Option<u64>,
     /// Answer only when the body is complete. For small objects (playlists): a fill that breaks
     /// off is then an error before the first byte, which a stale answer can stand in for.
     pub whole: bool,
@@ -87,6 +95,8 @@ pub struct Answer {
     pub outcome: Outcome,
     /// Its age now, ms (RFC 9111 section 4.2.3).
     pub age_ms: u64,
+    /// How long its lifetime has been over, ms; 0 while it is fresh, or names none.
+    pub stale_ms: u64,
     metrics: Arc<Metrics>,
     _interest: Option<Interest>,
 }
@@ -171,6 +181,11 @@ impl Cache {
         result
     }
 
+    /// The object of `key` as it is stored, however old: to look at, not to answer with.
+    pub fn stored(&self, key: &str) -> Option<Arc<Object>> {
+        self.store.get(key)
+    }
+
     /// Forgets the object of `key`. A fetch under way is not stopped. Returns whether there was one.
     pub fn purge(&self, key: &str) -> bool {
         self.store.remove(key)
@@ -193,19 +208,31 @@ impl Cache {
                 Standing::Expired => {}
             }
         }
-        let result = self.get_fetched(&ask, open).await;
+        // On the heap: every connection's future would be large by it, and a miss is rare.
+        let mut fetched = Box::pin(self.get_fetched(&ask, open));
+        let Some(stale) = stale else {
+            return fetched.await;
+        };
+        let patience = Duration::from_millis(self.options.stale_wait_ms);
+        let result = match timeout(patience, fetched.as_mut()).await {
+            Ok(result) => result,
+            Err(_) if self.may_stand_in(&stale) => return Ok(self.stand_in(stale)),
+            Err(_) => fetched.await,
+        };
         let failed = match &result {
+            // RFC 5861 section 4: a 5xx answer is as good as none.
             Ok(answer) => answer.object.head().status.is_server_error(),
             Err(_) => true,
         };
-        match stale {
-            // RFC 5861 section 4: a 5xx answer is as good as none.
-            Some(object) if failed && self.may_stand_in(&object) => {
-                object.hold_off(self.now_ms() + self.options.stale_retry_ms);
-                Ok(self.answer(object, Outcome::Stale, None))
-            }
-            _ => result,
+        if failed && self.may_stand_in(&stale) {
+            return Ok(self.stand_in(stale));
         }
+        result
+    }
+
+    fn stand_in(&self, stale: Arc<Object>) -> Answer {
+        stale.hold_off(self.now_ms() + self.options.stale_retry_ms);
+        self.answer(stale, Outcome::Stale, None)
     }
 
     /// The window may have closed while the origin was waited for.
@@ -299,7 +326,9 @@ impl Cache {
         Rules {
             ttl_override_ms: ask.ttl_override_ms,
             negative_ttl_ms: self.options.negative_ttl_ms,
-            stale_if_error_ms: self.options.stale_if_error_ms,
+            stale_if_error_ms: ask
+                .stale_if_error_override_ms
+                .unwrap_or(self.options.stale_if_error_ms),
         }
     }
 
@@ -316,8 +345,11 @@ impl Cache {
     }
 
     fn answer(&self, object: Arc<Object>, outcome: Outcome, interest: Option<Interest>) -> Answer {
+        let age_ms = object.age_ms(self.now_ms());
+        let lifetime_ms = object.lifetime().map(|life| life.fresh_ms);
         Answer {
-            age_ms: object.age_ms(self.now_ms()),
+            age_ms,
+            stale_ms: lifetime_ms.map_or(0, |fresh_ms| age_ms.saturating_sub(fresh_ms)),
             object,
             outcome,
             metrics: Arc::clone(&self.metrics),

@@ -78,7 +78,8 @@ pub struct Broadcast {
     pub width: u32,
     /// Shown height, pixels; 0 = not known.
     pub height: u32,
-    /// Media time over wall time of late; 1.0 = real time.
+    /// Media time over wall time of late, thousandths; 1,000 = real time. On the wire a float, 1.0.
+    #[serde(rename = "speed", with = "thousandths")]
     pub speed_milli: i64,
     /// `host:port` at which the owning node serves HTTP to other nodes.
     #[serde(rename = "originAdress")]
@@ -231,4 +232,20 @@ fn known_publish_type<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Publi
         Some("RTMP") => Some(PublishType::Rtmp),
         _ => None,
     })
+}
+
+/// Thousandths as a float of ones.
+mod thousandths {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(milli: &i64, to: S) -> Result<S::Ok, S::Error> {
+        let milli = i32::try_from(*milli).unwrap_or(if *milli < 0 { i32::MIN } else { i32::MAX });
+        to.serialize_f64(f64::from(milli) / 1_000.0)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i64, D::Error> {
+        let milli = f64::deserialize(from)? * 1_000.0;
+        // Written out, for there is no cast from a float that is right by its type.
+        Ok(format!("{milli:.0}").parse().unwrap_or(0))
+    }
 }

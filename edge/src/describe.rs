@@ -17,7 +17,12 @@ pub(crate) fn headers(kind: Kind<'_>, answer: &Answer, tag: Option<&HeaderValue>
         .unwrap_or_else(|| HeaderValue::from_static(kind.content_type()));
     headers.insert(header::CONTENT_TYPE, content_type);
     let cache_control = match kind {
-        Kind::Playlist => Some(HeaderValue::from_static("no-cache")),
+        Kind::Multivariant | Kind::Playlist => {
+            Some(HeaderValue::from_static(match answer.outcome {
+                Outcome::Stale => "no-store",
+                _ => "no-cache",
+            }))
+        }
         Kind::Init(_) | Kind::Segment(_) => from_origin.get(header::CACHE_CONTROL).cloned(),
     };
     if let Some(cache_control) = cache_control {
@@ -28,7 +33,15 @@ pub(crate) fn headers(kind: Kind<'_>, answer: &Answer, tag: Option<&HeaderValue>
     if let Some(tag) = tag {
         headers.insert(header::ETAG, tag.clone());
     }
-    headers.insert("cache-status", cache_status(answer.outcome));
+    let cache_status = match answer.outcome {
+        // RFC 9211 section 2.4: a lifetime that is over is a negative one.
+        Outcome::Stale => {
+            let over_s = answer.stale_ms.div_ceil(1000);
+            value(&format!("weir; hit; ttl=-{over_s}; detail=stale-if-error"))
+        }
+        outcome => cache_status(outcome),
+    };
+    headers.insert("cache-status", cache_status);
     allow_all(&mut headers);
     headers
 }
@@ -40,7 +53,7 @@ pub(crate) fn entity_tag(kind: Kind<'_>, answer: &Answer) -> Option<HeaderValue>
         Kind::Init(object) | Kind::Segment(object) => {
             format!("\"{}-{}\"", object.epoch, object.file)
         }
-        Kind::Playlist => format!("\"{:016x}\"", answer.object.digest()?),
+        Kind::Multivariant | Kind::Playlist => format!("\"{:016x}\"", answer.object.digest()?),
     };
     HeaderValue::from_str(&tag).ok()
 }

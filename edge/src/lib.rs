@@ -9,7 +9,8 @@
 //! Limits: [`EdgeOptions`]. Units: bytes and milliseconds, as the names say.
 //!
 //! Failures a viewer can see: 404 (no such stream or object), 416, 502 and 504 (the origin), 503
-//! with Retry-After (the directory, or a limit of this node). A body that breaks off at the origin
+//! with Retry-After (the directory, or a limit of this node). A playlist that was had before stands
+//! in for a while (`stand_in`). A body that breaks off at the origin
 //! ends the viewer's connection; it is never a short body that looks whole.
 
 mod answer;
@@ -24,6 +25,7 @@ pub mod path;
 pub mod range;
 mod serve;
 mod source;
+mod stand_in;
 mod viewers;
 mod wire;
 

@@ -2,11 +2,13 @@
 //!
 //! The cache is asked by path before anything else is known of the request. Segments stream while
 //! they fill; a playlist is answered when it is whole, because a stale one can then stand in for a
-//! fill that breaks off, and because it gets an entity tag.
+//! fill that breaks off (or for an origin that died: [`stand_in`](crate::stand_in)), and because it
+//! gets an entity tag.
 //!
 //! What caches behind us are told: segments as the origin says (immutable, with Age); playlists
 //! `no-cache` with an entity tag. A lifetime on a playlist would add itself to the latency at
-//! every cache on the way; asking each time costs one conditional request that ends here.
+//! every cache on the way; asking each time costs one conditional request that ends here. A stale
+//! playlist is `no-store`, with its Age and what Cache-Status says of it: nobody shall keep it.
 
 use crate::answer::{Broken, Reply, allow_all, preflight, send_body, send_head};
 use crate::connection::Viewer;
@@ -14,6 +16,7 @@ use crate::describe::{content_range, entity_tag, failed, headers, matches_tag, p
 use crate::edge::{Edge, not_media};
 use crate::path::{Kind, Media};
 use crate::range::{self, Plan, Span};
+use crate::stand_in::MULTIVARIANT_MS;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use pingora::protocols::http::ServerSession;
@@ -76,7 +79,7 @@ impl Edge {
         let found = match self.cache.hit(path) {
             Some(answer) => Ok(answer),
             None => match StreamKey::parse(media.app, media.id) {
-                Ok(stream) => self.miss(path, stream, media.kind).await,
+                Ok(stream) => self.miss(path, stream, media).await,
                 Err(_) => {
                     self.metrics
                         .request("nothing", StatusCode::NOT_FOUND, "none");
@@ -114,18 +117,24 @@ impl Edge {
         self: &Arc<Self>,
         path: &str,
         stream: StreamKey,
-        kind: Kind<'_>,
+        media: Media<'_>,
     ) -> Result<Answer, FetchError> {
-        let playlist = matches!(kind, Kind::Playlist);
+        let playlist = media.kind.is_playlist();
+        let multivariant = matches!(media.kind, Kind::Multivariant);
         let ask = Ask {
             key: Key::from_path(path),
             ttl_override_ms: self.options.playlist_ttl_ms.filter(|_| playlist),
+            stale_if_error_override_ms: multivariant.then_some(MULTIVARIANT_MS),
             whole: playlist,
         };
+        let stand_in = self.has_stand_in(path, media);
         let (source, target) = (Arc::clone(&self.source), path.to_owned());
-        self.cache
-            .get(ask, move || source.open(stream, target))
-            .await
+        let answer = self
+            .cache
+            .get(ask, move || source.open(stream, target, stand_in))
+            .await?;
+        self.forget_older(media, &answer);
+        Ok(answer)
     }
 
     async fn send(
@@ -140,7 +149,7 @@ impl Edge {
         if status != StatusCode::OK {
             return passed_on(status, answer.outcome).send(session).await;
         }
-        if matches!(kind, Kind::Playlist) {
+        if kind.is_playlist() {
             let headers = &session.req_header().headers;
             self.viewers
                 .saw(viewer.peer.0, headers, media.app, media.id);
@@ -305,7 +314,7 @@ fn plan(wish: &Wish, tag: Option<&HeaderValue>, len_bytes: Option<u64>) -> Plan 
 
 fn kind_label(kind: Kind<'_>) -> &'static str {
     match kind {
-        Kind::Playlist => "playlist",
+        Kind::Multivariant | Kind::Playlist => "playlist",
         Kind::Init(_) => "init",
         Kind::Segment(_) => "segment",
     }

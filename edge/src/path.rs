@@ -32,7 +32,9 @@ pub struct Media<'a> {
 /// What of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind<'a> {
-    /// Multivariant or media playlist.
+    /// The playlist that names the stream's media playlists.
+    Multivariant,
+    /// A media playlist.
     Playlist,
     /// A track's initialization section; never changes.
     Init(Object<'a>),
@@ -52,10 +54,15 @@ pub struct Object<'a> {
 }
 
 impl Kind<'_> {
+    /// Whether it changes: a playlist of either sort.
+    pub fn is_playlist(self) -> bool {
+        matches!(self, Self::Multivariant | Self::Playlist)
+    }
+
     /// The media type if the origin names none.
     pub fn content_type(self) -> &'static str {
         match self {
-            Self::Playlist => "application/vnd.apple.mpegurl",
+            Self::Multivariant | Self::Playlist => "application/vnd.apple.mpegurl",
             Self::Init(object) if object.audio => "audio/mp4",
             Self::Init(_) => "video/mp4",
             Self::Segment(_) => "video/iso.segment",
@@ -66,7 +73,7 @@ impl Kind<'_> {
 impl fmt::Display for Kind<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Playlist => "playlist",
+            Self::Multivariant | Self::Playlist => "playlist",
             Self::Init(_) => "init",
             Self::Segment(_) => "segment",
         })
@@ -100,7 +107,7 @@ fn media(rest: &str) -> Option<(&str, Kind<'_>)> {
             if id.ends_with("_adaptive") {
                 return None;
             }
-            (id, Kind::Playlist)
+            (id, Kind::Multivariant)
         }
         (Some("video.m3u8" | "audio.m3u8"), None) => (first, Kind::Playlist),
         (Some(epoch), Some(file)) => (first, object(epoch, file)?),

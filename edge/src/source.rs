@@ -21,7 +21,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Asks the stream's origin for `target`. An unknown stream is a 404 without a fetch.
+    /// Asks the stream's origin for `target`. An unknown stream is a 404 without a fetch; where a
+    /// `stand_in` is at hand, "no such object" is a 503, that it may stand in.
     ///
     /// # Errors
     /// The [`FetchError`] of the last try; [`FetchError::NoRoute`] when the directory cannot
@@ -30,11 +31,25 @@ impl Source {
         self: Arc<Self>,
         stream: StreamKey,
         target: String,
+        stand_in: bool,
     ) -> Result<FetchResponse, FetchError> {
-        let Some(origin) = self.locate(&stream).await? else {
-            return Ok(not_found());
+        let answer = self.ask_owner(&stream, &target).await?;
+        let gone = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE);
+        if stand_in && gone {
+            return Ok(nothing(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        Ok(answer)
+    }
+
+    async fn ask_owner(
+        &self,
+        stream: &StreamKey,
+        target: &str,
+    ) -> Result<FetchResponse, FetchError> {
+        let Some(origin) = self.locate(stream).await? else {
+            return Ok(nothing(StatusCode::NOT_FOUND));
         };
-        let first = self.ask(&origin, &target).await;
+        let first = self.ask(&origin, target).await;
         let wrong = match &first {
             Err(error) => error.retryable(),
             Ok(answer) => is_elsewhere(answer.status),
@@ -42,11 +57,11 @@ impl Source {
         if !wrong {
             return first;
         }
-        let heir = self.directory.refresh(&stream).await.ok().flatten();
+        let heir = self.directory.refresh(stream).await.ok().flatten();
         match heir.map(|heir| heir.origin_adress) {
             Some(heir) if heir != origin => {
                 tracing::debug!(%stream, %origin, %heir, "the stream has moved");
-                self.ask(&heir, &target).await
+                self.ask(&heir, target).await
             }
             _ => first,
         }
@@ -80,13 +95,13 @@ fn is_elsewhere(status: StatusCode) -> bool {
     )
 }
 
-/// "No such stream", shared by those who wait but not stored: the directory remembers it already,
-/// and the names a scanner makes up shall not push segments out.
-fn not_found() -> FetchResponse {
+/// "No such stream" or "not now", shared by those who wait but not stored: the directory remembers
+/// it already, and the names a scanner makes up shall not push segments out.
+fn nothing(status: StatusCode) -> FetchResponse {
     let mut headers = HeaderMap::new();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("max-age=0"));
     FetchResponse {
-        status: StatusCode::NOT_FOUND,
+        status,
         headers,
         content_length: Some(0),
         body: Box::new(EmptyBody),

@@ -3,7 +3,8 @@
 //! Why a task a group and not a look at each request: a request must meet only what is known
 //! already. A new node joins as ill and its health check lets it in; one that drains gets nothing
 //! new; one that leaves is forgotten when its last connection ends. A view that is stale (the
-//! store is away) changes nothing, and an old heartbeat alone takes nobody out: see [`plan`].
+//! store is away) changes nothing, unless nobody is known yet: a balancer that was restarted begins
+//! with whom its last process saw. And an old heartbeat alone takes nobody out: see [`plan`].
 //!
 //! Limits: [`NODES_MAX`] nodes an upstream; the rest are left out, and the log says so.
 
@@ -83,7 +84,9 @@ impl Members {
     async fn follow(&mut self, mut seen: watch::Receiver<Arc<NodesSeen>>) {
         loop {
             let view = Arc::clone(&seen.borrow_and_update());
-            if !view.stale {
+            // A stale view changes nothing; who knows nobody yet begins with it.
+            let begins = self.all.is_empty() && !view.nodes.is_empty();
+            if !view.stale || begins {
                 self.take_in(&view).await;
             }
             match tokio::time::timeout(REVIEW_PERIOD, seen.changed()).await {

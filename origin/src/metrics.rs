@@ -105,7 +105,7 @@ impl Metrics {
                 "operation",
             )?,
             objects: ObjectMetrics::register(registry)?,
-            connections: ConnectionMetrics::register(registry)?,
+            connections: ConnectionMetrics::register(registry, "origin_http")?,
         })
     }
 }
@@ -148,17 +148,18 @@ impl ObjectMetrics {
 }
 
 impl ConnectionMetrics {
-    fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
+    /// Counters of a door, `weir_{door}_connections` and so on.
+    ///
+    /// # Errors
+    /// When `registry` has metrics of these names already.
+    pub fn register(registry: &Registry, door: &str) -> Result<Self, prometheus::Error> {
+        let name = |what: &str| format!("weir_{door}_{what}");
         Ok(Self {
-            open: gauge(registry, "weir_origin_http_connections", "Connections open")?,
-            accepted: counter(
-                registry,
-                "weir_origin_http_connections_total",
-                "Connections accepted",
-            )?,
+            open: gauge(registry, &name("connections"), "Connections open")?,
+            accepted: counter(registry, &name("connections_total"), "Connections accepted")?,
             failed: counter(
                 registry,
-                "weir_origin_http_connection_errors_total",
+                &name("connection_errors_total"),
                 "Connections ended by an error",
             )?,
         })

@@ -31,7 +31,7 @@ const page = browser.pages()[0] ?? (await browser.newPage());
 page.on("pageerror", (error) => console.log(JSON.stringify({ pageError: String(error) })));
 page.on("request", (request) => {
   const host = new URL(request.url()).hostname;
-  if (host && host !== "127.0.0.1") console.log(JSON.stringify({ outside: request.url() }));
+  if (host && !/^127\.[\d.]+$/.test(host)) console.log(JSON.stringify({ outside: request.url() }));
 });
 await page.goto(url);
 

@@ -13,7 +13,7 @@ use serde_json::Value;
 use weir_cluster::{AppName, BroadcastStatus, Fields};
 
 /// Fields of a record that are the store's and its owner's: never told, never set by a body.
-const INTERNAL: &[&str] = &["owner", "speedMilli", "weirCheckpoint", "forgetAt", "dbId"];
+const INTERNAL: &[&str] = &["owner", "weirCheckpoint", "forgetAt", "dbId"];
 /// Schemes of URLs that can be pulled.
 const PULL_SCHEMES: &[&str] = &[
     "http", "https", "rtmp", "rtmps", "rtsp", "rtsps", "udp", "srt",
@@ -41,9 +41,6 @@ impl Broadcast {
         };
         if let Some(status) = status_at(record, now_ms) {
             set("status", status.into());
-        }
-        if let Some(milli) = record.get("speedMilli").and_then(Value::as_f64) {
-            set("speed", (milli / 1000.0).into());
         }
         if !record.contains_key("absoluteStartTimeMs") {
             set("absoluteStartTimeMs", number(record, "startTime").into());

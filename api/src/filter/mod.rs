@@ -9,7 +9,9 @@
 //! with `server.jwtServerControlEnabled`, a token in `ProxyAuthorization` is wanted. What each user may do is
 //! decided in [`crate::management::access`].
 //!
-//! A valid node-to-node token (`ClusterAuthorization`) passes everywhere. The client is judged, not who stands
+//! A valid node-to-node token (`ClusterAuthorization`) passes in applications, whatever the address, as in Ant
+//! Media; in the management from this machine and from nodes' addresses alone, so that one that was overheard on
+//! its way is of no use to whoever heard it. The client is judged, not who stands
 //! before us: see [`client`]. A request without a known peer is nobody's and is refused.
 
 pub(crate) mod cidr;
@@ -140,11 +142,11 @@ impl Shared {
         if *need == Need::Nothing {
             return Ok(Caller::Nobody);
         }
-        if self.is_from_node(&head.headers) {
-            return Ok(Caller::Node);
-        }
         let options = &self.given.management.options;
         let client = self.client(head).await;
+        if self.is_from_node(&head.headers) && self.is_ours(client).await {
+            return Ok(Caller::Node);
+        }
         if !client.is_some_and(|client| options.allowed_dashboard_cidr.contains(client)) {
             return Err(refuse(Refused::Address));
         }
@@ -188,6 +190,14 @@ impl Shared {
         let proxies = &self.given.management.options.trusted_proxies;
         let trusted = |ip: IpAddr| ip.is_loopback() || nodes.contains(&ip) || proxies.contains(ip);
         client::client(*peer, &head.headers, trusted)
+    }
+
+    /// Whether an address is this machine's or a node's.
+    async fn is_ours(&self, client: Option<IpAddr>) -> bool {
+        match client {
+            Some(ip) => ip.is_loopback() || self.nodes.get().await.contains(&ip),
+            None => false,
+        }
     }
 
     pub(crate) fn is_from_node(&self, headers: &HeaderMap) -> bool {

@@ -40,6 +40,10 @@ impl AppsAdmin for Apps {
     async fn change(&self, app: &AppName, set: Fields) -> Result<(), AppsError> {
         let state = self.get(app).ok_or(AppsError::NoSuchApp)?;
         let mut whole = state.settings.to_json();
+        if set.contains_key("encoderSettingsString") {
+            // Two names of one setting, of which the list outranks the text: the old one must not.
+            whole.remove("encoderSettings");
+        }
         whole.extend(set);
         let invalid = |error: &dyn std::fmt::Display| AppsError::Invalid(error.to_string());
         let settings = AppSettings::from_json(&whole).map_err(|errors| invalid(&errors))?;
@@ -64,6 +68,9 @@ impl From<apps::AppsError> for AppsError {
             apps::AppsError::Store(error @ StoreError::Invalid { .. }) => {
                 Self::Invalid(error.to_string())
             }
+            apps::AppsError::Store(
+                error @ (StoreError::Limit { .. } | StoreError::DiskFull { .. }),
+            ) => Self::Refused(error.to_string()),
             apps::AppsError::Store(error) => Self::Store(error.to_string()),
             other => Self::Refused(other.to_string()),
         }

@@ -125,10 +125,10 @@ async fn a_node_passes_by_its_token() {
     let token = cluster_key().mint(START_MS);
     let node = [("clusterauthorization", token.as_str())];
     assert_eq!(status(&api, "203.0.113.9", LIST, &node).await, ok());
-    assert_eq!(
-        status(&api, "203.0.113.9", "/rest/v2/applications", &node).await,
-        ok()
-    );
+    let management = "/rest/v2/applications";
+    assert_eq!(status(&api, "127.0.0.1", management, &node).await, ok());
+    let overheard = status(&api, "203.0.113.9", management, &node).await;
+    assert_eq!(overheard.0, StatusCode::FORBIDDEN, "{overheard:?}");
     api.clock.set(START_MS + 1_000_000);
     assert_eq!(
         status(&api, "203.0.113.9", LIST, &node).await,

@@ -120,6 +120,13 @@ async fn settings_are_read_whole_and_changed_in_part() {
         (&json!("7"), &json!("4"))
     );
     assert_eq!(now["jwtSecretKey"], "something secret");
+    let ladder = json!({"encoderSettingsString": "720,2500000,128000"});
+    admin.send(Method::POST, path, &ladder).await.success();
+    let now = admin.get(path).await.json();
+    assert_eq!(now["encoderSettings"][0]["height"], 720, "{now}");
+    let large = json!({"plugin": "x".repeat(300_000)});
+    let large = admin.send(Method::POST, path, &large).await;
+    assert_eq!(large.status(), StatusCode::BAD_REQUEST, "{}", large.text());
     let wrong = admin
         .send(Method::POST, path, &json!({"hlsTime": "soon"}))
         .await;

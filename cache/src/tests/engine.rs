@@ -1,7 +1,7 @@
-//! Collapsing, streaming while filling, errors to everybody, stale answers, bounds.
+//! Collapsing, streaming while filling, errors to everybody, bounds.
 
 use super::origin::{DEADLINE, Origin, Pair, ask, raw_origin, read, small_cache, until};
-use crate::{Ask, FetchError, Outcome};
+use crate::{FetchError, Outcome};
 use bytes::Bytes;
 use std::sync::Arc;
 use tokio::sync::Barrier;
@@ -257,62 +257,6 @@ async fn over_the_limits_the_answer_is_busy_at_once() {
         }
     ));
     holder.abort();
-}
-
-#[tokio::test]
-async fn a_stale_playlist_stands_in_for_a_failed_origin_for_a_while() {
-    let whole = |path: &str| Ask {
-        whole: true,
-        ttl_override_ms: Some(0),
-        ..ask(path)
-    };
-    let origin = Origin::start().await;
-    origin.set("/p", 200, "max-age=1", b"#EXTM3U");
-    let pair = Pair::new(
-        small_cache(|o| {
-            o.stale_if_error_ms = 60_000;
-            o.stale_retry_ms = 60_000;
-        }),
-        &origin.address,
-    );
-    pair.get(whole("/p")).await.unwrap();
-    until("it is stored", || pair.cache.metrics.objects.get() == 1).await;
-    assert!(pair.cache.hit("/p").is_none(), "its lifetime is nought");
-    assert_eq!(pair.get(whole("/p")).await.unwrap().outcome, Outcome::Miss);
-    origin.set("/p", 503, "", b"");
-    for _ in 0..3 {
-        let answer = pair.get(whole("/p")).await.unwrap();
-        assert_eq!(answer.outcome, Outcome::Stale);
-        assert_eq!(read(&answer).await.unwrap(), b"#EXTM3U");
-    }
-    assert_eq!(
-        origin.asked("/p"),
-        3,
-        "a failed origin is left alone for a while"
-    );
-}
-
-#[tokio::test]
-async fn stale_answers_cover_bodies_that_break_off_and_end_with_their_window() {
-    const GOOD: &[u8] =
-        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncache-control: max-age=0, stale-if-error=60\r\n\r\nok";
-    const CUT: &[u8] =
-        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\ncache-control: max-age=0\r\n\r\nok";
-    let whole = |path: &str| Ask {
-        whole: true,
-        ..ask(path)
-    };
-    for (window_ms, stale) in [(60_000, true), (0, false)] {
-        let origin = raw_origin(vec![GOOD, CUT]).await;
-        let pair = Pair::new(small_cache(|o| o.stale_if_error_ms = window_ms), &origin);
-        pair.get(whole("/p")).await.unwrap();
-        until("the first fetch ends", || {
-            pair.cache.metrics.fetches_in_flight.get() == 0
-        })
-        .await;
-        let second = pair.get(whole("/p")).await;
-        assert_eq!(second.is_ok_and(|a| a.outcome == Outcome::Stale), stale);
-    }
 }
 
 #[tokio::test]

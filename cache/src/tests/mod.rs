@@ -2,4 +2,5 @@
 
 mod engine;
 mod origin;
+mod stale;
 mod transport;

@@ -125,6 +125,7 @@ pub(super) fn ask(path: &str) -> Ask {
     Ask {
         key: Key::from_path(path),
         ttl_override_ms: None,
+        stale_if_error_override_ms: None,
         whole: false,
     }
 }

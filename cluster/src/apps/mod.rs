@@ -19,6 +19,7 @@
 //! **Limits and cost.** [`APPS_MAX`] applications. One list of records a node each period, whatever
 //! the number of streams and viewers; the same each [`CHECK_PERIOD`] where the store tells changes.
 
+mod databases;
 mod follow;
 
 use crate::clock::{SystemClock, WallClock};
@@ -87,6 +88,14 @@ pub enum AppsError {
     /// There is none of this name.
     #[error("there is no application {0}")]
     Unknown(AppName),
+    /// No application can have this name beside the others.
+    #[error("there can be no application {name}: {reason}")]
+    Name {
+        /// The name.
+        name: AppName,
+        /// Why not.
+        reason: String,
+    },
     /// As many as a cluster has.
     #[error("there are {APPS_MAX} applications, and no room for more")]
     Limit,
@@ -192,6 +201,11 @@ impl Apps {
         }
         if self.0.read().len() >= APPS_MAX {
             return Err(AppsError::Limit);
+        }
+        let clash = databases::clash(name.as_str(), self.0.read().keys().map(AppName::as_str));
+        if let Some(reason) = clash {
+            let name = name.clone();
+            return Err(AppsError::Name { name, reason });
         }
         let settings = self.0.seeds.get(name).cloned().unwrap_or_default();
         let mut fields = self.0.record_of(settings);

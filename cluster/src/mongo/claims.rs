@@ -231,6 +231,7 @@ impl MongoStore {
         timeline: &Timeline,
     ) -> Result<(), StoreError> {
         let (mut owners, mut new_only) = documents::parts(record)?;
+        new_only.extend(documents::at_birth());
         owners.insert("owner", documents::owner(&timeline.ownership)?);
         let at = documents::checkpoint(timeline.checkpoint)?;
         owners.insert(documents::CHECKPOINT, at);

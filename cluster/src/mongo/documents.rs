@@ -2,9 +2,11 @@
 //!
 //! Writes name the fields they change and no others, so that whatever else a document holds stays.
 
+use super::layout;
 use super::records::fields_of;
 use crate::ownership::{Tenure, Timeline};
 use crate::record;
+use crate::records::Kind;
 use crate::store::{EpochEnd, StoreError};
 use crate::types::{Broadcast, NodeRecord, NodeRole, Ownership};
 use mongodb::bson::{
@@ -29,7 +31,8 @@ const OF_THE_RECORD: [&str; 4] = ["streamId", "zombi", "date", "name"];
 /// `record` in two parts: fields its owner writes, fields for a new document only. Fields that are
 /// not known are left out: they change nothing.
 pub(super) fn parts(record: &Broadcast) -> Result<(Document, Document), StoreError> {
-    let whole = serialize_to_document(record).map_err(|e| unwritable("broadcast", &e))?;
+    let mut whole = serialize_to_document(record).map_err(|e| unwritable("broadcast", &e))?;
+    layout::part_address(&mut whole);
     let known = whole.into_iter().filter(|(_, value)| *value != Bson::Null);
     Ok(known.partition(|(name, _)| !OF_THE_RECORD.contains(&name.as_str())))
 }
@@ -40,6 +43,13 @@ pub(super) fn checkpoint(at: EpochEnd) -> Result<Document, StoreError> {
 
 pub(super) fn owner(ownership: &Ownership) -> Result<Document, StoreError> {
     serialize_to_document(ownership).map_err(|e| unwritable("owner", &e))
+}
+
+/// What a document has beside, when publishing made it: what Ant Media writes into each, and looks for.
+pub(super) fn at_birth() -> Document {
+    let mut fields = doc! { "type": "liveStream", "publish": true, "publicStream": true };
+    layout::mark(Kind::Broadcast, &mut fields);
+    fields
 }
 
 /// The checkpoint in a broadcast, when it is `epoch`'s.
@@ -138,7 +148,8 @@ pub(super) fn read_node(document: &Document) -> Option<NodeRecord> {
 }
 
 /// A broadcast, whoever wrote it: a field of the wrong type reads as its default.
-pub(super) fn broadcast(document: Document) -> Broadcast {
+pub(super) fn broadcast(mut document: Document) -> Broadcast {
+    layout::join_address(&mut document);
     record::from_fields(fields_of(document)).known
 }
 

@@ -5,11 +5,12 @@
 //! Making one that is there changes nothing. A store that is away is asked again each
 //! [`AGAIN`], as long as it takes; nobody waits for it.
 //!
-//! A collection of Ant Media's may have an index on the same field that is not unique; ours then
-//! stands beside it under a name of its own. Data that breaks uniqueness is said and kept: calls
+//! Where Ant Media has a unique index, ours has its name. Where it has one on the same field that is
+//! not unique, ours stands beside it under a name of its own (`weir_…`), whoever came first: so
+//! neither is refused. Data that breaks uniqueness is said and kept: calls
 //! then work as before, only that two inserts at the same moment may both win.
 
-use super::{MongoStore, documents, failed, is_away, majority, within};
+use super::{MongoStore, documents, failed, is_away, layout, majority, within};
 use crate::apps::{AppEvent, Apps};
 use crate::names::AppName;
 use crate::records::Kind;
@@ -90,7 +91,8 @@ impl MongoStore {
     /// Sees to the indexes of an application's streams.
     pub(super) async fn prepare(&self, app: &AppName) -> Result<(), StoreError> {
         let broadcasts = self.broadcasts_of(app, majority());
-        self.prepare_unique(&broadcasts, &["streamId"]).await?;
+        self.prepare_collection(Kind::Broadcast, &broadcasts)
+            .await?;
         self.prepare_cluster().await
     }
 
@@ -101,10 +103,9 @@ impl MongoStore {
     ) -> Result<(), StoreError> {
         match (kind, app) {
             (Kind::Broadcast, Some(app)) => self.prepare(app).await,
-            _ if kind.key_fields().is_empty() => Ok(()),
             _ => {
                 let records = self.records_of(kind, app, majority());
-                self.prepare_unique(&records, kind.key_fields()).await
+                self.prepare_collection(kind, &records).await
             }
         }
     }
@@ -145,11 +146,12 @@ impl MongoStore {
         Ok(())
     }
 
-    /// Sees to it that no two documents of `collection` have the same values of `fields`.
-    pub(super) async fn prepare_unique(
+    /// Sees to it that no two records of `kind` in `collection` have one name, and that they are
+    /// found by what they are searched by.
+    pub(super) async fn prepare_collection(
         &self,
+        kind: Kind,
         collection: &Collection<Document>,
-        fields: &[&str],
     ) -> Result<(), StoreError> {
         let name = collection.namespace().to_string();
         if self.is_prepared(&name) {
@@ -159,20 +161,16 @@ impl MongoStore {
         if self.is_prepared(&name) {
             return Ok(());
         }
-        let mut made = collection.create_index(unique(fields, None)).await;
-        if made.as_ref().is_err_and(is_conflict) {
-            if is_unique_already(collection, fields).await? {
-                self.prepared_names().insert(name);
-                return Ok(());
-            }
-            let own = format!("weir_{}", fields.join("_"));
-            made = collection.create_index(unique(fields, Some(own))).await;
+        if !kind.key_fields().is_empty() {
+            let made = make_unique(collection, kind).await?;
+            settle(&name, kind.key_fields(), made)?;
         }
-        if let Err(error) = made {
-            if is_away(&error) {
-                return Err(failed("prepare", &error));
-            }
-            tracing::warn!(collection = name, ?fields, %error, "no unique index");
+        for field in kind.searched_fields() {
+            let keys = doc! { *field: 1 };
+            let index = IndexModel::builder().keys(keys).build();
+            let made = collection.create_index(index).await.map(drop);
+            let there = made.as_ref().is_err_and(is_conflict);
+            settle(&name, &[field], if there { Ok(()) } else { made })?;
         }
         self.prepared_names().insert(name);
         Ok(())
@@ -184,6 +182,38 @@ impl MongoStore {
 
     fn prepared_names(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes the unique index of a kind's key, unless there is one.
+async fn make_unique(
+    collection: &Collection<Document>,
+    kind: Kind,
+) -> Result<Result<(), Error>, StoreError> {
+    let fields = kind.key_fields();
+    let own = format!("weir_{}", fields.join("_"));
+    let theirs = layout::unique_index_of(kind).map(str::to_owned);
+    let first = unique(fields, theirs.unwrap_or_else(|| own.clone()));
+    let made = collection.create_index(first).await.map(drop);
+    if !made.as_ref().is_err_and(is_conflict) {
+        return Ok(made);
+    }
+    if is_unique_already(collection, fields).await? {
+        return Ok(Ok(()));
+    }
+    let again = collection.create_index(unique(fields, own)).await;
+    Ok(again.map(drop))
+}
+
+/// An index that cannot be is said, and done without; a server that is away is asked again.
+fn settle(collection: &str, fields: &[&str], made: Result<(), Error>) -> Result<(), StoreError> {
+    match made {
+        Err(error) if is_away(&error) => Err(failed("prepare", &error)),
+        Err(error) => {
+            tracing::warn!(collection, ?fields, %error, "an index cannot be made");
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 
@@ -206,10 +236,10 @@ async fn is_unique_already(
     Ok(false)
 }
 
-fn unique(fields: &[&str], name: Option<String>) -> IndexModel {
+fn unique(fields: &[&str], name: String) -> IndexModel {
     let keys: Document = fields.iter().map(|f| ((*f).to_owned(), 1.into())).collect();
     let mut options = IndexOptions::builder().unique(true).build();
-    options.name = name;
+    options.name = Some(name);
     IndexModel::builder().keys(keys).options(options).build()
 }
 

@@ -53,6 +53,7 @@ mod changes;
 mod claims;
 mod documents;
 mod indexes;
+mod layout;
 mod leases;
 mod nodes;
 mod options;
@@ -274,6 +275,7 @@ impl Store for MongoStore {
         within("heartbeat", async {
             let nodes = self.cluster_nodes(WriteConcern::nodes(1));
             let mut fields = documents::literals(documents::node(&node));
+            fields.insert(layout::CLASS, layout::NODE_CLASS);
             fields.insert(documents::NODE_WROTE, self.time.expression_ms());
             let set = vec![doc! { "$set": fields }];
             let written = nodes.update_one(doc! { "_id": &node.id }, set).upsert(true);

@@ -16,7 +16,7 @@
 mod convert;
 mod filter;
 
-use super::{MongoStore, documents, failed, is_duplicate, majority, with, within};
+use super::{MongoStore, documents, failed, is_duplicate, layout, majority, with, within};
 use crate::follow::ChangesHealth;
 use crate::names::AppName;
 use crate::records::{Fields, Kind, LIST_MAX, Order, Place, Query, RecordChange, Records, check};
@@ -67,7 +67,7 @@ impl Records for MongoStore {
         within("record_patch", async {
             let records = self.records_at(place, majority());
             let records = records.clone_with_type::<RawDocumentBuf>();
-            let change = doc! { "$set": to_document(&set) };
+            let change = doc! { "$set": stored(place.kind, &set) };
             let patched = records.find_one_and_update(filter::named(place), change);
             let patched = patched.return_document(ReturnDocument::After).await;
             let patched = patched.map_err(|error| failed("record_patch", &error))?;
@@ -140,8 +140,11 @@ impl Records for MongoStore {
         check::appended(kind)?;
         let fields = check::writable(kind, fields)?;
         within("record_append", async {
+            self.prepare_kind(kind, Some(app)).await?;
             let records = self.records_of(kind, Some(app), WriteConcern::nodes(1));
-            let written = records.insert_one(to_document(&fields)).await;
+            let mut document = to_document(&fields);
+            layout::mark(kind, &mut document);
+            let written = records.insert_one(document).await;
             let written = written.map_err(|error| failed("record_append", &error));
             written.map(drop)
         })
@@ -190,12 +193,15 @@ impl MongoStore {
     async fn insert_new(&self, place: &Place, fields: &Fields) -> Result<bool, StoreError> {
         self.prepare_kind(place.kind, place.app.as_ref()).await?;
         let records = self.records_at(place, majority());
-        let new = match fields.is_empty() {
+        let mut document = stored(place.kind, fields);
+        layout::mark(place.kind, &mut document);
+        let alone = document.is_empty();
+        let new = match alone {
             true => doc! { "$setOnInsert": filter::named(place) },
-            false => doc! { "$setOnInsert": to_document(fields) },
+            false => doc! { "$setOnInsert": document },
         };
         let mut named = filter::named(place);
-        if fields.is_empty() {
+        if alone {
             // A field may not be in both; the key alone makes the record.
             named = doc! { "$and": [named] };
         }
@@ -211,7 +217,8 @@ impl MongoStore {
         self.prepare_kind(place.kind, place.app.as_ref()).await?;
         let records = self.records_at(place, majority());
         let mut whole = filter::named(place);
-        whole.extend(to_document(fields));
+        whole.extend(stored(place.kind, fields));
+        layout::mark(place.kind, &mut whole);
         for _ in 0..RACES_MAX {
             let named = filter::named(place);
             let written = if place.kind == Kind::Broadcast {
@@ -282,11 +289,17 @@ fn read(kind: Kind, raw: &RawDocument) -> Result<Fields, StoreError> {
 
 /// What callers see of a document.
 pub(super) fn shown(kind: Kind, mut document: Document) -> Fields {
-    document.remove("_id");
-    if kind == Kind::Broadcast {
-        document.remove(documents::CHECKPOINT);
-    }
+    layout::unwrap(kind, &mut document);
     fields_of(document)
+}
+
+/// `fields` as a document has them.
+fn stored(kind: Kind, fields: &Fields) -> Document {
+    let mut document = to_document(fields);
+    if kind == Kind::Broadcast {
+        layout::part_address(&mut document);
+    }
+    document
 }
 
 fn sort(query: &Query) -> Document {

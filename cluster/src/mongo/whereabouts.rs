@@ -1,7 +1,7 @@
 //! Who serves many streams, asked in one query for each application and [`BATCH_MAX`] streams:
 //! how known streams are kept fresh where the server tells no changes.
 
-use super::{MongoStore, documents, failed, majority};
+use super::{MongoStore, documents, failed, layout, majority};
 use crate::names::{AppName, StreamKey};
 use crate::store::StoreError;
 use crate::types::Broadcast;
@@ -44,7 +44,7 @@ impl MongoStore {
     async fn batch(&self, app: &AppName, ids: &[&str]) -> Result<Vec<Document>, StoreError> {
         let wanted = doc! {
             "_id": 0, "streamId": 1, "status": 1, "updateTime": 1, "originAdress": 1,
-            "owner": 1, "zombi": 1,
+            layout::ORIGIN: 1, "owner": 1, "zombi": 1,
         };
         let broadcasts = self.broadcasts_of(app, majority());
         let find = broadcasts.find(doc! { "streamId": { "$in": ids } });

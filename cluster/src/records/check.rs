@@ -22,7 +22,7 @@ pub const CONTAINS_BYTES_MAX: usize = 1_024;
 pub const ANY_OF_MAX: usize = 1_000;
 
 /// Fields of a broadcast that only the owner's calls write.
-const OF_THE_STORE: [&str; 2] = ["owner", "weirCheckpoint"];
+const OF_THE_STORE: [&str; 3] = ["owner", "weirCheckpoint", "weirOrigin"];
 
 /// Checks that `place` names one record.
 pub(crate) fn place(place: &Place) -> Result<(), StoreError> {
@@ -61,6 +61,7 @@ pub(crate) fn appended(kind: Kind) -> Result<(), StoreError> {
 /// What of `fields` a caller may write at `place`: without the key and what is the store's own.
 pub(crate) fn writable(kind: Kind, mut fields: Fields) -> Result<Fields, StoreError> {
     fields.remove("_id");
+    fields.remove("_t");
     for name in kind.key_fields() {
         fields.remove(*name);
     }
@@ -86,10 +87,8 @@ pub(crate) fn size(fields: &Fields) -> Result<(), StoreError> {
     if bytes <= RECORD_BYTES_MAX {
         return Ok(());
     }
-    Err(StoreError::Limit {
-        what: "bytes in one record",
-        max: RECORD_BYTES_MAX,
-    })
+    let rule = format!("expected at most {RECORD_BYTES_MAX} bytes");
+    invalid("record", rule)
 }
 
 /// Checks a query.
@@ -206,6 +205,6 @@ mod tests {
         assert!(writable(Kind::Vod, fields(json!({ "a": deep }))).is_err());
         let long = "x".repeat(RECORD_BYTES_MAX);
         let error = writable(Kind::Vod, fields(json!({ "a": long }))).unwrap_err();
-        assert!(matches!(error, StoreError::Limit { .. }), "{error}");
+        assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
     }
 }

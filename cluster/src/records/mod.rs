@@ -88,6 +88,17 @@ impl Kind {
         }
     }
 
+    /// Other fields that records are looked for by, each for itself.
+    #[must_use]
+    pub const fn searched_fields(self) -> &'static [&'static str] {
+        match self {
+            Self::Broadcast => &["status"],
+            Self::Vod | Self::Token => &["streamId"],
+            Self::ConnectionEvent => &["streamId", "subscriberId"],
+            _ => &[],
+        }
+    }
+
     /// Whether a store that tells changes tells those of this kind. The others change with every
     /// viewer or are not kept in memory anywhere; telling every node of them would be noise. Of
     /// [`Kind::Broadcast`] and [`Kind::Subscriber`] a store may leave out changes of figures alone

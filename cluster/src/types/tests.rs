@@ -63,6 +63,7 @@ fn the_wire_has_ant_medias_names() {
     let json = serde_json::to_value(Broadcast {
         origin_adress: Some("10.0.0.1:5082".to_owned()),
         publish_type: Some(PublishType::Rtmp),
+        speed_milli: 1_250,
         ..live(7)
     })
     .unwrap();
@@ -70,6 +71,9 @@ fn the_wire_has_ant_medias_names() {
     assert_eq!(json["status"], "broadcasting");
     assert_eq!(json["publishType"], "RTMP");
     assert_eq!(json["updateTime"], 7);
+    assert_eq!(json["speed"], 1.25);
+    let read: Broadcast = serde_json::from_value(json).unwrap();
+    assert_eq!(read.speed_milli, 1_250);
     assert_eq!(
         serde_json::to_value(BroadcastStatus::TerminatedUnexpectedly).unwrap(),
         "terminated_unexpectedly"

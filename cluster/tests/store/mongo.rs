@@ -180,7 +180,8 @@ async fn the_layout_is_ant_medias_and_what_it_wrote_stays() {
         .unwrap()
         .unwrap();
     assert_eq!(live.get_str("status").unwrap(), "broadcasting");
-    assert_eq!(live.get_str("originAdress").unwrap(), "old:5082");
+    assert_eq!(live.get_str("originAdress").unwrap(), "old", "a host");
+    assert_eq!(live.get_str("weirOrigin").unwrap(), "old:5082");
     assert_eq!(live.get_str("name").unwrap(), "Mine");
     assert_eq!(live.get_i32("hlsViewerLimit").unwrap(), -1);
     assert_eq!(live.get_array("endPointList").unwrap().len(), 1);

@@ -15,18 +15,27 @@ use weir_conf::app::AppSettings;
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What a node of `LiveApp` must find.
-const EXPECTED: [(&str, &str, &[&str]); 10] = [
-    ("liveapp", "broadcast", &["streamId_1"]),
-    ("liveappVoD", "vod", &["vodId_1"]),
-    ("liveapp_token", "token", &["tokenId_1"]),
+const EXPECTED: [(&str, &str, &[&str]); 11] = [
+    (
+        "liveapp",
+        "broadcast",
+        &["status_1", "streamId_unique_index"],
+    ),
+    ("liveappVoD", "vod", &["streamId_1", "weir_vodId"]),
+    ("liveapp_token", "token", &["streamId_1", "weir_tokenId"]),
     (
         "liveapp_subscriber",
         "subscriber",
-        &["streamId_1_subscriberId_1"],
+        &["weir_streamId_subscriberId"],
     ),
-    ("liveapp", "weiranalytics", &["day_1_streamId_1"]),
-    ("clusterdb", "AppSettings", &["appName_1"]),
-    ("serverdb", "user", &["email_1"]),
+    (
+        "liveapp",
+        "ConnectionEvent",
+        &["streamId_1", "subscriberId_1"],
+    ),
+    ("liveapp", "weiranalytics", &["weir_day_streamId"]),
+    ("clusterdb", "AppSettings", &["appName_unique_index"]),
+    ("serverdb", "user", &["weir_email"]),
     ("clusterdb", "clusternode", &["lastUpdateTime_1"]),
     ("clusterdb", "weirlease", &["forgetAt_1"]),
     (
@@ -120,9 +129,9 @@ async fn they_stand_after_a_start_come_with_new_applications_and_are_made_once()
     until(&mongod, "all stand", |all| missing(all).is_empty()).await;
     apps.create(&AppName::parse("Shop").unwrap()).await.unwrap();
     until(&mongod, "a new application's stand", |all| {
-        names(all, "shop.broadcast") == ["streamId_1"]
-            && names(all, "shopVoD.vod") == ["vodId_1"]
-            && names(all, "shop.weiranalytics") == ["day_1_streamId_1"]
+        names(all, "shop.broadcast") == ["status_1", "streamId_unique_index"]
+            && names(all, "shopVoD.vod") == ["streamId_1", "weir_vodId"]
+            && names(all, "shop.weiranalytics") == ["weir_day_streamId"]
     })
     .await;
 

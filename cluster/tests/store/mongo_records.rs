@@ -55,7 +55,15 @@ async fn every_kind_is_where_ant_media_looks_for_it() {
         assert_eq!(stored.get("_id"), Some(&id), "{kind:?}: its _id stays");
         assert_eq!(stored.get_i64("n").unwrap(), 2);
         assert_eq!(stored.get_i64("m").unwrap(), 3);
-        let expected = format!("{}_1", kind.key_fields().join("_1_"));
+        let class = stored.get_str("_t").ok();
+        let ours = matches!(kind, Kind::Analytics | Kind::Secret);
+        assert_eq!(class.is_none(), ours, "{kind:?}: {class:?}");
+        assert!(!store.get(&at).await.unwrap().unwrap().contains_key("_t"));
+        let expected = match kind {
+            Kind::Broadcast => "streamId_unique_index".to_owned(),
+            Kind::AppSettings => "appName_unique_index".to_owned(),
+            _ => format!("weir_{}", kind.key_fields().join("_")),
+        };
         let names = indexes(&client, database, name).await;
         assert!(names.contains(&expected), "{kind:?}: {names:?}");
     }
@@ -104,7 +112,7 @@ async fn indexes_of_others_are_left_alone_and_doubles_kept() {
     names.sort();
     assert_eq!(
         names,
-        ["_id_", "vodId_1", "weir_vodId"],
+        ["_id_", "streamId_1", "vodId_1", "weir_vodId"],
         "ours beside theirs"
     );
     let at = place(Kind::Vod, "v");

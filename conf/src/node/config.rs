@@ -1,7 +1,9 @@
 //! The checked settings of a node, and of one application on it.
 
 use super::keys;
-use super::types::{DbHost, DbType, Endpoint, Listen, LogFormat, LogLevel, Secret, ServerMode};
+use super::types::{
+    DbHost, DbType, Endpoint, Listen, LogFormat, LogLevel, Secret, ServerMode, is_host,
+};
 use crate::app::AppSettings;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -50,6 +52,18 @@ pub struct NodeConfig {
     /// `log.*`.
     pub log: LogConfig,
     pub(super) app_overrides: BTreeMap<String, AppSettings>,
+}
+
+impl ManagementConfig {
+    /// The host by which the world reaches the server: `server.name`, where it can be one. A single word is
+    /// taken for a name for people.
+    #[must_use]
+    pub fn public_host(&self) -> Option<String> {
+        let name = self.server_name.as_str();
+        let named = name.contains('.') && is_host(name);
+        let known = named || name.parse::<IpAddr>().is_ok();
+        known.then(|| name.to_owned())
+    }
 }
 
 /// The node among others.
@@ -101,6 +115,8 @@ pub struct HttpConfig {
     pub edge_listen: Option<Listen>,
     /// `origin.http.listen` as set; see [`super::Layout`].
     pub origin_listen: Option<Listen>,
+    /// `lb.admin.listen` as set; see [`super::Layout`].
+    pub lb_admin_listen: Option<Listen>,
 }
 
 /// RTMP doors.
@@ -244,6 +260,7 @@ impl NodeConfig {
                 max_connections: 0,
                 edge_listen: None,
                 origin_listen: None,
+                lb_admin_listen: None,
             },
             rtmp: RtmpConfig {
                 host: nowhere,

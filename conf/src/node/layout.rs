@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 const EDGE_HTTP_BEHIND: SocketAddr = loopback(5081);
 const ORIGIN_HTTP_BEHIND: SocketAddr = loopback(5082);
+const LB_ADMIN: SocketAddr = loopback(5083);
 const ORIGIN_RTMP_BEHIND: SocketAddr = loopback(19_350);
 
 const fn loopback(port: u16) -> SocketAddr {
@@ -29,6 +30,8 @@ pub struct Layout {
     /// The lb's RTMP address, likewise; none without an origin in the process or a shared store
     /// that names origins.
     pub lb_rtmp: Option<SocketAddr>,
+    /// Where the lb tells of itself; none where an edge or origin in the process does.
+    pub lb_admin: Option<Listen>,
     /// The edge's HTTP address.
     pub edge_http: Option<Listen>,
     /// The origin's HTTP address, which edges ask.
@@ -75,6 +78,7 @@ struct Door {
 struct Doors {
     lb_http: Option<Door>,
     lb_rtmp: Option<Door>,
+    lb_admin: Option<Door>,
     edge_http: Option<Door>,
     origin_http: Option<Door>,
     origin_rtmp: Option<Door>,
@@ -96,6 +100,7 @@ pub(super) fn lay_out(checker: &mut Checker, roles: Roles, homes: &Homes) -> Lay
         lb_http: tcp(&doors.lb_http),
         lb_rtmp: tcp(&doors.lb_rtmp),
         origin_rtmp: tcp(&doors.origin_rtmp),
+        lb_admin: doors.lb_admin.map(|door| door.at),
         edge_http: doors.edge_http.map(|door| door.at),
         origin_http: doors.origin_http.map(|door| door.at),
         rtmp_proxy_protocol: config.rtmp.proxy_protocol.unwrap_or(roles.lb),
@@ -141,7 +146,12 @@ impl Doors {
             (None, true) => door("origin.rtmp.listen", ORIGIN_RTMP_BEHIND),
             (None, false) => rtmp_door(),
         };
+        let alone = roles.lb && !roles.edge && !roles.origin;
+        let lb_admin = chosen("lb.admin.listen", &http.lb_admin_listen)
+            .filter(|_| roles.lb)
+            .or_else(|| alone.then(|| door("lb.admin.listen", LB_ADMIN)));
         Self {
+            lb_admin,
             lb_http: built_in_lb.then(http_door),
             lb_rtmp: (built_in_lb && (roles.origin || shares_store(config))).then(rtmp_door),
             edge_http: roles.edge.then_some(edge),
@@ -154,6 +164,7 @@ impl Doors {
         [
             &self.lb_http,
             &self.lb_rtmp,
+            &self.lb_admin,
             &self.edge_http,
             &self.origin_http,
             &self.origin_rtmp,

@@ -7,3 +7,4 @@ mod limits;
 mod origin;
 mod playback;
 mod ranges;
+mod stand_in;

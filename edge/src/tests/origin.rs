@@ -51,11 +51,15 @@ impl Origin {
     }
 
     pub(super) fn playlist(&self, text: &str) {
+        self.playlist_at(PLAYLIST, text);
+    }
+
+    pub(super) fn playlist_at(&self, path: &str, text: &str) {
         let headers = [
             ("cache-control", "max-age=1"),
             ("content-type", "application/vnd.apple.mpegurl"),
         ];
-        self.set(PLAYLIST, 200, &headers, text.as_bytes());
+        self.set(path, 200, &headers, text.as_bytes());
     }
 
     pub(super) fn segment(&self, path: &str, body: &[u8]) {

@@ -188,6 +188,24 @@ async fn old_records_and_a_store_that_is_away_take_nobody_out() {
 }
 
 #[tokio::test]
+async fn a_balancer_that_knows_nobody_begins_with_a_stale_view() {
+    let (directory, options) = Directory::new();
+    let lb = start(options, "");
+    let ((one, one_is_ill), (two, _)) = (edge_server("one").await, edge_server("two").await);
+    one_is_ill.store(true, Ordering::SeqCst);
+    // As the last process saw them; who is not there any more gets nothing.
+    directory.show(&[edge(&one), edge(&two)], true);
+    until_healthy(&lb, &two, true).await;
+    assert_eq!(names(&lb, 6).await, ["two"]);
+    // From then on a stale view changes nothing.
+    directory.show(&[], true);
+    assert_eq!(names(&lb, 6).await, ["two"]);
+    directory.sees(&[edge(&two)]);
+    lb.until("weir_lb_peer_healthy", "", 1.0).await;
+    assert_eq!(names(&lb, 6).await, ["two"]);
+}
+
+#[tokio::test]
 async fn connections_outlive_the_node_in_the_directory() {
     let (directory, options) = Directory::new();
     let text = "stream { upstream u { least_conn; weir_nodes origin; }

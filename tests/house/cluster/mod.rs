@@ -3,6 +3,7 @@
 //!
 //! Each test starts its own cluster (seven processes); there are few of them, and short.
 
+mod balancer;
 mod clocks;
 mod edges;
 mod origins;

@@ -68,6 +68,17 @@ pub fn request_with(method: &str, url: &str, headers: &[(&str, &str)]) -> Result
     send(method, url, headers, "")
 }
 
+/// One HTTP request with a JSON body, in the session of `cookie`, if there is one.
+pub fn send_json(
+    method: &str,
+    url: &str,
+    cookie: &str,
+    body: &serde_json::Value,
+) -> Result<Answer, String> {
+    let headers = [("content-type", "application/json"), ("cookie", cookie)];
+    send(method, url, &headers, &body.to_string())
+}
+
 /// One HTTP request with header lines and a body.
 pub fn send(
     method: &str,

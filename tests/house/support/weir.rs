@@ -28,7 +28,10 @@ impl Builder {
     /// One role instead of all.
     pub fn role(mut self, role: &str) -> Self {
         self.args.push(role.to_owned());
-        self
+        match role {
+            "lb" => self.set("lb.admin.listen", "127.0.0.1:0"),
+            _ => self,
+        }
     }
 
     /// A properties file.
@@ -154,6 +157,11 @@ impl Weir {
             })
             .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
             .sum()
+    }
+
+    /// URL at the door where an lb answers for itself.
+    pub fn admin_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address("lb admin"))
     }
 
     /// Waits until the stream's playlists can be had: the multivariant one and those it lists. (An

@@ -99,8 +99,8 @@ fn what_cannot_be_is_named() {
 #[test]
 fn an_answer_is_computed_from_record_and_time() {
     let record = fields(json!({
-        "streamId": "cam1", "status": "broadcasting", "updateTime": NOW_MS, "startTime": 5, "speedMilli": 1250,
-        "originAdress": "10.0.0.9:5082", "owner": {"nodeId": "x"}, "hlsViewerCount": 3, "width": "wide",
+        "streamId": "cam1", "status": "broadcasting", "updateTime": NOW_MS, "startTime": 5, "speed": 1.25,
+        "originAdress": "10.0.0.9:5082", "owner": {"nodeId": "x"}, "weirCheckpoint": {}, "hlsViewerCount": 3, "width": "wide",
         "dbId": "1", "mystery": 1,
     }));
     let told = answered(&record, NOW_MS + 20_000);
@@ -116,7 +116,7 @@ fn an_answer_is_computed_from_record_and_time() {
     ] {
         assert_eq!(told[name], value, "{name}");
     }
-    for hidden in ["owner", "speedMilli", "dbId"] {
+    for hidden in ["owner", "weirCheckpoint", "dbId"] {
         assert!(!told.contains_key(hidden), "{hidden}");
     }
     let later = answered(&record, NOW_MS + 20_001);

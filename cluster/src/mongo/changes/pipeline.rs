@@ -17,6 +17,7 @@
 //! before it looks up a document.
 
 use super::super::CLUSTER_DATABASE;
+use super::super::layout::ORIGIN;
 use super::log;
 use crate::records::Kind;
 use mongodb::bson::{Bson, Document, doc};
@@ -30,11 +31,17 @@ const USERS_DATABASE: &str = "serverdb";
 
 /// Fields of a stream whose change is told. An owner that is new is told as `owner`, one that takes
 /// the next epoch as what became different of it.
-const STREAM_FIELDS: [&str; 4] = ["status", "originAdress", "owner", "owner.epoch"];
+const STREAM_FIELDS: [&str; 5] = ["status", "originAdress", ORIGIN, "owner", "owner.epoch"];
 
 /// Fields of a stream that are told, beside its name.
-pub(super) const STREAM_TOLD: [&str; 5] =
-    ["status", "updateTime", "originAdress", "owner", "zombi"];
+pub(super) const STREAM_TOLD: [&str; 6] = [
+    "status",
+    "updateTime",
+    "originAdress",
+    ORIGIN,
+    "owner",
+    "zombi",
+];
 
 /// Fields of a subscriber whose change is told.
 const SUBSCRIBER_FIELDS: [&str; 6] = [

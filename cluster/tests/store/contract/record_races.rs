@@ -191,7 +191,7 @@ pub(crate) async fn what_no_store_can_hold_is_refused_alike(f: &Fixture) {
     }
     let large = fields(json!({ "x": "y".repeat(RECORD_BYTES_MAX) }));
     let error = f.store.put(&at, large).await.unwrap_err();
-    assert!(matches!(error, StoreError::Limit { .. }), "{error}");
+    assert!(matches!(error, StoreError::Invalid { .. }), "{error}");
     let long = "k".repeat(KEY_BYTES_MAX + 1);
     for bad in [
         place(Kind::Vod, ""),

@@ -100,7 +100,7 @@ pub(crate) async fn a_broadcasts_record_is_the_streams(f: &Fixture) {
     let made = json!({
         "name": "Mine", "status": "created", "date": 7, "zombi": false, "listenerHookURL": "http://h",
         "publishType": "WebRTC", "endPointList": [{ "type": "generic" }], "hlsViewerLimit": -1,
-        "owner": { "nodeId": "me", "epoch": 5 }, "speed": 1.5,
+        "owner": { "nodeId": "me", "epoch": 5 }, "packetLostRatio": 1.5,
     });
     assert!(f.store.insert(&at, fields(made)).await.unwrap());
     let record = super::record(&*f.store, "s").await;
@@ -166,7 +166,7 @@ async fn kept(f: &Fixture, status: &str) -> Fields {
     );
     assert_eq!(now["endPointList"], json!([{ "type": "generic" }]));
     assert_eq!(
-        (&now["listenerHookURL"], &now["speed"]),
+        (&now["listenerHookURL"], &now["packetLostRatio"]),
         (&json!("http://h"), &json!(1.5))
     );
     assert!(!now.contains_key("weirCheckpoint"));

@@ -79,6 +79,26 @@ pub(super) const LISTENERS: Section = Section {
             },
         },
         Key {
+            name: "lb.admin.listen",
+            aliases: &[],
+            default: DefaultValue::Unset(
+                "127.0.0.1:5083 for an lb without an edge or origin in its process, else none: \
+                 their doors tell the same",
+            ),
+            doc: "Where an lb answers for itself: `/metrics`, `/rest/v2/liveness` and the other \
+                  REST of this node. What comes in at its other doors goes to edges and origins.",
+            kind: Kind::Other {
+                name: "address",
+                expected: "IP:port or unix:/path",
+                put: |c, w| {
+                    put(
+                        &mut c.http.lb_admin_listen,
+                        Listen::parse(w.text, w.base).map(Some),
+                    )
+                },
+            },
+        },
+        Key {
             name: "rtmp.host",
             aliases: &[],
             default: DefaultValue::Is("0.0.0.0"),

@@ -18,7 +18,8 @@ pub(super) const MANAGEMENT: Section = Section {
             name: "server.name",
             aliases: &[],
             default: DefaultValue::Unset("no name"),
-            doc: "The server's name for people, shown by the management REST.",
+            doc: "The server's name, shown by the management REST. Where it is a host name with a dot or an \
+                  address, a stream's `rtmpURL` is made of it: on nodes behind a load balancer, that one's.",
             kind: Kind::Other {
                 name: "text",
                 expected: "a text of at most 253 bytes",

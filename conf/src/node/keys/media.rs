@@ -20,7 +20,8 @@ pub(super) const PUBLISH: Section = Section {
             default: DefaultValue::Is("10"),
             doc: "How long a stream whose publisher's connection was lost waits for it. A publisher \
                   back in time goes on in the same playlist; after it the playlist is ended. 0 ends \
-                  it at once.",
+                  it at once. An edge goes on as long, and 3 seconds more, with the last playlist \
+                  of a stream whose origin died.",
             kind: Kind::Seconds {
                 min_ms: 0,
                 max_ms: 3_600_000,

@@ -64,7 +64,7 @@ pub(super) const NODE: Section = Section {
                  working folder; a process that does not run all three roles adds their names \
                  (`weir-edge`), so that several of one user keep apart",
             ),
-            doc: "The folder of what must outlive a restart: the embedded store. It is made when it \
+            doc: "The folder of what must outlive a restart: the embedded store, the node's name, the nodes that an lb saw last. It is made when it \
                   is not there. One process uses it at a time.",
             kind: Kind::Other {
                 name: "path",

@@ -51,6 +51,19 @@ fn the_first_role_owns_the_doors_and_the_others_are_behind_it() {
 }
 
 #[test]
+fn an_lb_alone_tells_of_itself_on_loopback() {
+    let shared = "db.type=mongodb\ndb.host=db1\n";
+    let door = |text: &str, roles| layout(text, roles).lb_admin.map(|at| at.to_string());
+    assert_eq!(door(shared, "lb").as_deref(), Some("127.0.0.1:5083"));
+    assert_eq!(door("", "all"), None);
+    assert_eq!(door(shared, "edge"), None);
+    let set = "lb.admin.listen=0.0.0.0:81\n";
+    assert_eq!(door(set, "all").as_deref(), Some("0.0.0.0:81"));
+    assert_eq!(door(set, "origin"), None);
+    assert_eq!(errors("lb.admin.listen=127.0.0.1:5081").len(), 1);
+}
+
+#[test]
 fn keys_move_the_doors() {
     let text = "http.host=127.0.0.1\nhttp.port=81\nrtmp.host=::1\nrtmp.port=82\n\
                 edge.http.listen=unix:/e\norigin.http.listen=0.0.0.0:83\n\

@@ -182,6 +182,13 @@ pub(super) const TEXTS: &[Proof] = &[
         wrong: &["82"],
     },
     Proof {
+        key: "lb.admin.listen",
+        field: |c| show(c.http.lb_admin_listen.as_ref().map(ToString::to_string)),
+        default: "None",
+        right: &[("unix:/run/lb.sock", r#"Some("unix:/run/lb.sock")"#)],
+        wrong: &["5083"],
+    },
+    Proof {
         key: "origin.rtmp.listen",
         field: |c| show(c.rtmp.origin_listen),
         default: "None",

@@ -2,7 +2,8 @@
 //!
 //! Round robin is nginx's smooth weighted one: each peer gains its weight, the richest is taken
 //! and pays the sum. `least_conn` takes the peer with the fewest active connections for its
-//! weight; peers that tie are chosen among by that same round robin. A peer with `max_fails`
+//! weight; peers that tie are chosen among by that same round robin. `least_time` does so with
+//! the time of their answers, `ip_hash`, `hash` and `random` in `walk`. A peer with `max_fails`
 //! failures is left alone for `fail_timeout`, then tried with one request at a time until it
 //! succeeds; each failure also lowers its effective weight, which recovers by one a round.
 //! Backups are asked when no other peer can be. A group of one is never put out by failed
@@ -15,36 +16,37 @@
 //! Units: `now_ms` on any clock that does not go back. Failures: [`Balancer::pick`] returns
 //! `None` when no peer can be used ("no live upstreams").
 
-use weir_conf::nginx::model::Method;
+mod peer;
+mod ring;
+mod walk;
 
-/// What the configuration says of a peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PeerSpec {
-    /// Share of the requests, at least 1.
-    pub weight: u32,
-    /// Failures that put it out; zero never does.
-    pub max_fails: u32,
-    /// How long it is then left alone, and the time within which failures count together.
-    pub fail_timeout_ms: u64,
-    /// Connections at once; zero is no limit.
-    pub max_conns: u32,
-    /// Only when no other peer can be used.
-    pub backup: bool,
-    /// Never used.
-    pub down: bool,
-}
+pub use peer::{PeerSpec, Standing};
+pub use walk::{Walk, address_key};
 
-impl Default for PeerSpec {
-    fn default() -> Self {
-        Self {
-            weight: 1,
-            max_fails: 1,
-            fail_timeout_ms: 10_000,
-            max_conns: 0,
-            backup: false,
-            down: false,
-        }
-    }
+use peer::Peer;
+use ring::Ring;
+use walk::{Dice, Field};
+
+/// How a peer is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rule {
+    /// Smooth weighted round robin.
+    #[default]
+    RoundRobin,
+    /// Fewest active connections for the weight.
+    LeastConn,
+    /// Least time of its answers, of those of a time fewest connections.
+    LeastTime,
+    /// By the client's address.
+    IpHash,
+    /// By a key.
+    Hash,
+    /// By a key on a ring.
+    Ring,
+    /// By chance.
+    Random,
+    /// The emptier of two by chance.
+    RandomTwo,
 }
 
 /// How a use of a peer ended.
@@ -58,17 +60,6 @@ pub enum Outcome {
     Abandoned,
 }
 
-/// Whether a peer may get new connections.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It may.
-    Serving,
-    /// It is on its way out and may come back.
-    Draining,
-    /// It is forgotten when it has no connection left.
-    Leaving,
-}
-
 /// What became of a peer that was given back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Released {
@@ -80,62 +71,29 @@ pub enum Released {
     Gone,
 }
 
-#[derive(Debug, Clone)]
-struct Peer {
-    /// Greater than that of every peer before it in the list.
-    number: usize,
-    spec: PeerSpec,
-    standing: Standing,
-    /// Active checks' opinion; true until one says otherwise.
-    healthy: bool,
-    active: u32,
-    current_weight: i64,
-    effective_weight: i64,
-    fails: u32,
-    /// Last failure.
-    failed_ms: u64,
-    /// Last failure, or last time it was tried after its timeout.
-    checked_ms: u64,
-}
-
-impl Peer {
-    fn usable(&self, alone: bool, now_ms: u64) -> bool {
-        let spec = &self.spec;
-        let put_out = !alone
-            && spec.max_fails > 0
-            && self.fails >= spec.max_fails
-            && now_ms.saturating_sub(self.checked_ms) <= spec.fail_timeout_ms;
-        let full = spec.max_conns > 0 && self.active >= spec.max_conns;
-        let serving = self.standing == Standing::Serving;
-        self.healthy && serving && !spec.down && !put_out && !full
-    }
-
-    /// Active connections for the weight, to be compared as fractions.
-    fn lighter_than(&self, other: &Self) -> std::cmp::Ordering {
-        let mine = u64::from(self.active) * u64::from(other.spec.weight);
-        let theirs = u64::from(other.active) * u64::from(self.spec.weight);
-        mine.cmp(&theirs)
-    }
-}
-
 /// The state of one upstream.
 #[derive(Debug, Clone)]
 pub struct Balancer {
-    method: Method,
+    rule: Rule,
     peers: Vec<Peer>,
     next_number: usize,
     alone: bool,
+    /// Made when it is first needed after peers came or went.
+    ring: Option<Ring>,
+    dice: Dice,
 }
 
 impl Balancer {
     /// A group with no history. Peers are numbered from zero in the order given.
     #[must_use]
-    pub fn new(method: Method, specs: impl IntoIterator<Item = PeerSpec>) -> Self {
+    pub fn new(rule: Rule, specs: impl IntoIterator<Item = PeerSpec>) -> Self {
         let mut balancer = Self {
-            method,
+            rule,
             peers: Vec::new(),
             next_number: 0,
             alone: false,
+            ring: None,
+            dice: Dice(0),
         };
         for spec in specs {
             balancer.add(spec);
@@ -143,22 +101,18 @@ impl Balancer {
         balancer
     }
 
+    /// Begins the chances of `random` elsewhere, so that balancers do not go in step.
+    #[must_use]
+    pub fn seeded(mut self, seed: u64) -> Self {
+        self.dice = Dice(seed);
+        self
+    }
+
     /// Takes in a peer, well until an active check says otherwise; gives its number.
     pub fn add(&mut self, spec: PeerSpec) -> usize {
         let number = self.next_number;
         self.next_number += 1;
-        self.peers.push(Peer {
-            number,
-            effective_weight: i64::from(spec.weight),
-            spec,
-            standing: Standing::Serving,
-            healthy: true,
-            active: 0,
-            current_weight: 0,
-            fails: 0,
-            failed_ms: 0,
-            checked_ms: 0,
-        });
+        self.peers.push(Peer::new(number, spec));
         self.count();
         number
     }
@@ -184,9 +138,16 @@ impl Balancer {
     ///
     /// Each pick must be followed by one [`Self::release`].
     pub fn pick(&mut self, tried: &[usize], now_ms: u64) -> Option<usize> {
+        self.pick_for(&mut Walk::default(), tried, now_ms)
+    }
+
+    /// [`Self::pick`] for a request that has a key, or a peer its client sticks to.
+    pub fn pick_for(&mut self, walk: &mut Walk, tried: &[usize], now_ms: u64) -> Option<usize> {
         let place = self
-            .choose(false, tried, now_ms)
-            .or_else(|| self.choose(true, tried, now_ms));
+            .preferred(walk, tried, now_ms)
+            .or_else(|| self.pointed_at(walk, tried, now_ms))
+            .or_else(|| self.choose(false, None, tried, now_ms))
+            .or_else(|| self.choose(true, None, tried, now_ms));
         let peer = self.peers.get_mut(place?)?;
         if now_ms.saturating_sub(peer.checked_ms) > peer.spec.fail_timeout_ms {
             // From here its next failure, or success, is judged anew; others wait for it.
@@ -212,6 +173,10 @@ impl Balancer {
             Outcome::Abandoned => Released::Kept,
             Outcome::Answered => {
                 if peer.failed_ms < peer.checked_ms {
+                    let max_fails = peer.spec.max_fails;
+                    if max_fails > 0 && peer.fails >= max_fails {
+                        peer.recover(now_ms);
+                    }
                     peer.fails = 0;
                 }
                 Released::Kept
@@ -234,14 +199,23 @@ impl Balancer {
     }
 
     /// What the active checks say. A peer found well starts with a clean record.
-    pub fn set_healthy(&mut self, number: usize, healthy: bool) {
+    pub fn set_healthy(&mut self, number: usize, healthy: bool, now_ms: u64) {
         let place = self.place(number);
         if let Some(peer) = place.and_then(|place| self.peers.get_mut(place)) {
             if healthy && !peer.healthy {
+                peer.recover(now_ms);
                 peer.fails = 0;
                 peer.effective_weight = i64::from(peer.spec.weight);
             }
             peer.healthy = healthy;
+        }
+    }
+
+    /// Takes in how long an answer took.
+    pub fn timed(&mut self, number: usize, time_ms: u64, now_ms: u64) {
+        let place = self.place(number);
+        if let Some(peer) = place.and_then(|place| self.peers.get_mut(place)) {
+            peer.timed(time_ms, now_ms);
         }
     }
 
@@ -269,41 +243,96 @@ impl Balancer {
     fn count(&mut self) {
         let serving = |peer: &&Peer| peer.standing == Standing::Serving;
         self.alone = self.peers.iter().filter(serving).count() == 1;
+        self.ring = None;
     }
 
-    /// The place in the list of the peer to take.
-    fn choose(&mut self, backup: bool, tried: &[usize], now_ms: u64) -> Option<usize> {
+    /// The place of the peer that the request's client sticks to, if that can be used.
+    fn preferred(&self, walk: &Walk, tried: &[usize], now_ms: u64) -> Option<usize> {
+        let number = walk.prefer.filter(|number| !tried.contains(number))?;
+        let place = self.place(number)?;
+        let peer = self.peers.get(place)?;
+        peer.usable(self.alone, now_ms).then_some(place)
+    }
+
+    /// The place that a key or chance points at, if the rule is such a one.
+    fn pointed_at(&mut self, walk: &mut Walk, tried: &[usize], now_ms: u64) -> Option<usize> {
+        if self.rule == Rule::Ring {
+            return self.on_ring(walk, tried, now_ms);
+        }
+        let field = Field {
+            peers: &self.peers,
+            tried,
+            alone: self.alone,
+            now_ms,
+        };
+        match self.rule {
+            Rule::IpHash => walk::by_address(walk, &field),
+            Rule::Hash => walk::by_key(walk, &field),
+            Rule::Random => walk::by_chance(walk, &field, &mut self.dice),
+            Rule::RandomTwo => walk::by_two_chances(walk, &field, &mut self.dice),
+            Rule::RoundRobin | Rule::LeastConn | Rule::LeastTime | Rule::Ring => None,
+        }
+    }
+
+    fn on_ring(&mut self, walk: &mut Walk, tried: &[usize], now_ms: u64) -> Option<usize> {
+        let ring = self.ring.take().unwrap_or_else(|| Ring::new(&self.peers));
+        let small = self.peers.iter().filter(|it| walk::is_member(it)).nth(1);
+        let found = small.is_some().then(|| {
+            walk::by_ring(walk, &ring, |server| {
+                self.choose(false, Some(server), tried, now_ms)
+            })
+        });
+        self.ring = Some(ring);
+        found.flatten()
+    }
+
+    /// The place in the list of the peer to take, by weights and by what the rule counts.
+    fn choose(
+        &mut self,
+        backup: bool,
+        server: Option<&str>,
+        tried: &[usize],
+        now_ms: u64,
+    ) -> Option<usize> {
         let alone = self.alone;
         let fits = |peer: &Peer| {
             let untried = !tried.contains(&peer.number);
-            peer.spec.backup == backup && untried && peer.usable(alone, now_ms)
+            let named = server.is_none_or(|server| *peer.spec.server == *server);
+            named && peer.spec.backup == backup && untried && peer.usable(alone, now_ms)
         };
-        let lightest = match self.method {
-            Method::RoundRobin => None,
-            Method::LeastConn => {
+        let order: Option<fn(&Peer, &Peer, u64) -> std::cmp::Ordering> = match self.rule {
+            Rule::LeastConn => Some(Peer::lighter_than),
+            Rule::LeastTime => Some(Peer::quicker_than),
+            _ => None,
+        };
+        let best = match order {
+            Some(order) => {
                 let usable = self.peers.iter().filter(|peer| fits(peer));
-                Some(usable.min_by(|a, b| a.lighter_than(b))?.clone())
+                let best = usable.min_by(|a, b| order(a, b, now_ms))?;
+                Some((order, best.clone()))
             }
+            None => None,
         };
-        let mut best: Option<(usize, i64)> = None;
+        let mut richest: Option<(usize, i64)> = None;
         let mut total = 0_i64;
         for (index, peer) in self.peers.iter_mut().enumerate() {
-            let ties = lightest
+            let ties = best
                 .as_ref()
-                .is_none_or(|other| peer.lighter_than(other).is_eq());
+                .is_none_or(|(order, best)| order(peer, best, now_ms).is_eq());
             if !fits(peer) || !ties {
                 continue;
             }
-            peer.current_weight += peer.effective_weight;
-            total += peer.effective_weight;
+            let gain = peer.gain(now_ms);
+            peer.current_weight += gain;
+            total += gain;
             if peer.effective_weight < i64::from(peer.spec.weight) {
                 peer.effective_weight += 1;
             }
-            if best.is_none_or(|(_, weight)| peer.current_weight > weight) {
-                best = Some((index, peer.current_weight));
+            if richest.is_none_or(|(_, weight)| peer.current_weight > weight) {
+                richest = Some((index, peer.current_weight));
             }
         }
-        let (index, _) = best?;
+        let (index, _) = richest?;
         let peer = self.peers.get_mut(index)?;
         peer.current_weight -= total;
         Some(index)

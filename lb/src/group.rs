@@ -6,19 +6,26 @@
 //!
 //! Limits: the lock is never held across an await. Failures: no peer is "no live upstreams".
 
+mod kept;
+
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 use weir_conf::nginx::Addr;
-use weir_conf::nginx::model::{HealthCheck, Upstream, UpstreamNodes};
+use weir_conf::nginx::model::{HealthCheck, Method, Sticky, Upstream, UpstreamNodes};
 
-use crate::balance::{Balancer, Outcome, PeerSpec, Released, Standing};
+use crate::balance::{Balancer, Outcome, PeerSpec, Released, Rule, Standing, Walk};
 use crate::metrics::{Metrics, PeerMetrics, UpstreamMetrics};
+
+use kept::Kept;
 
 /// Most nodes of the cluster that one upstream takes in.
 pub(crate) const NODES_MAX: usize = 4096;
+
+static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// A peer: one address.
 #[derive(Debug)]
@@ -45,10 +52,15 @@ impl Peer {
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) name: String,
+    /// Its own among all groups of the process.
+    pub(crate) serial: u64,
     pub(crate) metrics: UpstreamMetrics,
     pub(crate) check: Option<HealthCheck>,
     pub(crate) keepalive: u32,
     pub(crate) keepalive_timeout_ms: u64,
+    pub(crate) kept: Kept,
+    pub(crate) method: Method,
+    pub(crate) sticky: Option<Sticky>,
     /// Which nodes of the cluster come and go in it.
     pub(crate) nodes: Option<UpstreamNodes>,
     state: Mutex<State>,
@@ -68,13 +80,18 @@ impl Group {
     pub(crate) fn new(upstream: &Upstream, metrics: &Metrics) -> Arc<Self> {
         let group = Self {
             name: upstream.name.clone(),
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             metrics: metrics.upstream(&upstream.name),
             check: upstream.health_check.clone(),
             keepalive: upstream.keepalive,
             keepalive_timeout_ms: upstream.keepalive_timeout_ms,
+            kept: Kept::new(upstream.keepalive_requests, upstream.keepalive_time_ms),
+            method: upstream.method.clone(),
+            sticky: upstream.sticky.clone(),
             nodes: upstream.nodes.clone(),
             state: Mutex::new(State {
-                balancer: Balancer::new(upstream.method, []),
+                balancer: Balancer::new(rule(&upstream.method), [])
+                    .seeded(RandomState::new().hash_one(&upstream.name)),
                 peers: BTreeMap::new(),
             }),
             all_metrics: metrics.clone(),
@@ -83,10 +100,12 @@ impl Group {
         for server in &upstream.servers {
             for addr in &server.addrs {
                 let spec = PeerSpec {
+                    server: server.name.as_str().into(),
                     weight: server.weight,
                     max_fails: server.max_fails,
                     fail_timeout_ms: server.fail_timeout_ms,
                     max_conns: server.max_conns,
+                    slow_start_ms: server.slow_start_ms,
                     backup: server.backup,
                     down: server.down,
                 };
@@ -102,6 +121,7 @@ impl Group {
             .nodes
             .as_ref()
             .map_or_else(PeerSpec::default, |nodes| PeerSpec {
+                server: addr.to_string().into(),
                 max_fails: nodes.max_fails,
                 fail_timeout_ms: nodes.fail_timeout_ms,
                 max_conns: nodes.max_conns,
@@ -117,7 +137,7 @@ impl Group {
         metrics.healthy.set(i64::from(fixed));
         let mut state = self.lock();
         let number = state.balancer.add(spec);
-        state.balancer.set_healthy(number, fixed);
+        state.balancer.set_healthy(number, fixed, 0);
         let peer = Arc::new(Peer {
             number,
             addr,
@@ -132,22 +152,31 @@ impl Group {
 
     /// Takes the next peer that is not in `tried`.
     pub(crate) fn acquire(self: &Arc<Self>, tried: &[usize]) -> Option<Lease> {
+        self.acquire_for(&mut Walk::default(), tried)
+    }
+
+    /// [`Self::acquire`] for a request that has a key, or a peer its client sticks to.
+    pub(crate) fn acquire_for(self: &Arc<Self>, walk: &mut Walk, tried: &[usize]) -> Option<Lease> {
         let now_ms = self.now_ms();
         let mut state = self.lock();
-        let number = state.balancer.pick(tried, now_ms)?;
+        let number = state.balancer.pick_for(walk, tried, now_ms)?;
         let peer = Arc::clone(state.peers.get(&number)?);
         drop(state);
         peer.metrics.active.inc();
         Some(Lease {
             group: Arc::clone(self),
             peer,
+            since: Instant::now(),
             open: true,
         })
     }
 
     /// What an active check found.
     pub(crate) fn set_healthy(&self, peer: &Peer, healthy: bool) {
-        self.lock().balancer.set_healthy(peer.number, healthy);
+        let now_ms = self.now_ms();
+        self.lock()
+            .balancer
+            .set_healthy(peer.number, healthy, now_ms);
         peer.healthy.store(healthy, Ordering::Relaxed);
         peer.metrics.healthy.set(i64::from(healthy));
     }
@@ -188,6 +217,12 @@ impl Group {
         }
     }
 
+    fn timed(&self, peer: &Peer, since: Instant) {
+        let time_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now_ms = self.now_ms();
+        self.lock().balancer.timed(peer.number, time_ms, now_ms);
+    }
+
     fn release(&self, peer: &Peer, outcome: Outcome) {
         let now_ms = self.now_ms();
         peer.metrics.active.dec();
@@ -225,11 +260,25 @@ impl Group {
     }
 }
 
+fn rule(method: &Method) -> Rule {
+    match method {
+        Method::RoundRobin => Rule::RoundRobin,
+        Method::LeastConn => Rule::LeastConn,
+        Method::LeastTime { .. } => Rule::LeastTime,
+        Method::IpHash => Rule::IpHash,
+        Method::Hash { consistent, .. } if *consistent => Rule::Ring,
+        Method::Hash { .. } => Rule::Hash,
+        Method::Random { two: false } => Rule::Random,
+        Method::Random { two: true } => Rule::RandomTwo,
+    }
+}
+
 /// A connection's worth of a peer.
 #[derive(Debug)]
 pub(crate) struct Lease {
     group: Arc<Group>,
     peer: Arc<Peer>,
+    since: Instant,
     open: bool,
 }
 
@@ -238,9 +287,20 @@ impl Lease {
         &self.peer
     }
 
+    /// The header of an answer has come.
+    pub(crate) fn answer_began(&self) {
+        if self.group.method == (Method::LeastTime { last_byte: false }) {
+            self.group.timed(&self.peer, self.since);
+        }
+    }
+
     /// Gives it back with what became of it.
     pub(crate) fn finish(mut self, outcome: Outcome) {
         self.open = false;
+        let whole = self.group.method == (Method::LeastTime { last_byte: true });
+        if whole && outcome == Outcome::Answered {
+            self.group.timed(&self.peer, self.since);
+        }
         self.group.release(&self.peer, outcome);
     }
 }

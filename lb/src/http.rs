@@ -3,8 +3,9 @@
 //! `conn` and `serve` run a connection (deadline on headers, keep-alive) around Pingora's proxy;
 //! `route` and `uri` choose server and location as nginx does; `vars` works out values with
 //! variables; `proxy` is Pingora's set of hooks, with `request`, `upstream` and `failure` for
-//! what they do, and `reply` for the answers the balancer gives itself.
+//! what they do, `choice` for what a request says of its peer, and `reply` for the answers the balancer gives itself.
 
+mod choice;
 mod conn;
 mod failure;
 mod proxy;

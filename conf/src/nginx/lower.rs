@@ -5,6 +5,7 @@
 //! (`proxy_set_header`, `add_header`, `proxy_hide_header`) are inherited only by a block that
 //! has none of its own. Failures: the first one, in nginx's words.
 
+mod balancing;
 mod http;
 mod listen;
 mod location;

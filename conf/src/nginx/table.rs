@@ -217,6 +217,17 @@ pub const ROWS: &[Row] = &[
     row("least_conn", UPSTREAM | STREAM_UPSTREAM, NONE),
     row("keepalive", UPSTREAM, Args::Between(1, 2)),
     row("keepalive_timeout", UPSTREAM, ONE),
+    row("keepalive_requests", UPSTREAM, ONE),
+    row("keepalive_time", UPSTREAM, ONE),
+    row("ip_hash", UPSTREAM, NONE),
+    row("hash", UPSTREAM, Args::Between(1, 2)),
+    row("random", UPSTREAM | STREAM_UPSTREAM, Args::Between(0, 2)),
+    row(
+        "least_time",
+        UPSTREAM | STREAM_UPSTREAM,
+        Args::Between(1, 2),
+    ),
+    row("sticky", UPSTREAM, Args::AtLeast(2)),
     no_op(
         "zone",
         UPSTREAM | STREAM_UPSTREAM,
@@ -245,10 +256,6 @@ pub const ROWS: &[Row] = &[
     Row {
         support: Support::Refused,
         ..row("access_log", STREAM | STREAM_SERVER, ONE)
-    },
-    Row {
-        support: Support::Refused,
-        ..row("keepalive_requests", UPSTREAM, ONE)
     },
     Row {
         support: Support::Refused,

@@ -1,6 +1,7 @@
 //! What nginx accepts and how it words what it does not, held over the whole way from text to
 //! model. One file a subject.
 
+mod balancing;
 mod errors;
 mod files;
 mod grammar;

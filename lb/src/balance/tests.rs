@@ -1,13 +1,13 @@
 //! nginx's choices, on a clock held in the hand.
 
+mod spread;
+
+use super::{Balancer, Outcome, PeerSpec, Released, Rule, Standing};
 use proptest::prelude::*;
-use weir_conf::nginx::model::Method;
 
-use super::{Balancer, Outcome, PeerSpec, Released, Standing};
-
-fn weights(method: Method, weights: &[u32]) -> Balancer {
+fn weights(rule: Rule, weights: &[u32]) -> Balancer {
     Balancer::new(
-        method,
+        rule,
         weights.iter().map(|weight| PeerSpec {
             weight: *weight,
             ..spec()
@@ -33,15 +33,15 @@ fn sequence(balancer: &mut Balancer, count: usize, now_ms: u64) -> Vec<usize> {
 #[test]
 fn round_robin_is_smooth() {
     // The known sequence of nginx's algorithm for 5, 1, 1.
-    let mut balancer = weights(Method::RoundRobin, &[5, 1, 1]);
+    let mut balancer = weights(Rule::RoundRobin, &[5, 1, 1]);
     assert_eq!(sequence(&mut balancer, 7, 0), [0, 0, 1, 0, 2, 0, 0]);
-    let mut balancer = weights(Method::RoundRobin, &[1, 1, 1]);
+    let mut balancer = weights(Rule::RoundRobin, &[1, 1, 1]);
     assert_eq!(sequence(&mut balancer, 6, 0), [0, 1, 2, 0, 1, 2]);
 }
 
 #[test]
 fn least_conn_fills_the_emptiest_for_its_weight() {
-    let mut balancer = weights(Method::LeastConn, &[1, 2]);
+    let mut balancer = weights(Rule::LeastConn, &[1, 2]);
     let held: Vec<usize> = (0..9).map(|_| balancer.pick(&[], 0).unwrap()).collect();
     assert_eq!(held.iter().filter(|index| **index == 0).count(), 3);
     assert_eq!((balancer.active(0), balancer.active(1)), (3, 6));
@@ -52,9 +52,9 @@ fn least_conn_fills_the_emptiest_for_its_weight() {
 
 #[test]
 fn least_conn_ties_go_round_by_weight() {
-    let mut balancer = weights(Method::LeastConn, &[1, 1, 1]);
+    let mut balancer = weights(Rule::LeastConn, &[1, 1, 1]);
     assert_eq!(sequence(&mut balancer, 6, 0), [0, 1, 2, 0, 1, 2]);
-    let mut balancer = weights(Method::LeastConn, &[3, 1]);
+    let mut balancer = weights(Rule::LeastConn, &[3, 1]);
     let chosen = sequence(&mut balancer, 400, 0);
     assert_eq!(chosen.iter().filter(|index| **index == 0).count(), 300);
 }
@@ -62,7 +62,7 @@ fn least_conn_ties_go_round_by_weight() {
 #[test]
 fn a_slow_peer_gets_fewer() {
     // Peer 0 holds what it gets, the others answer at once: after two it gets no more.
-    let mut balancer = weights(Method::LeastConn, &[1, 1, 1]);
+    let mut balancer = weights(Rule::LeastConn, &[1, 1, 1]);
     let mut slow = 0;
     for _ in 0..1000 {
         let index = balancer.pick(&[], 0).unwrap();
@@ -77,7 +77,7 @@ fn a_slow_peer_gets_fewer() {
 
 #[test]
 fn a_failure_puts_a_peer_out_for_its_timeout() {
-    let mut balancer = weights(Method::RoundRobin, &[1, 1]);
+    let mut balancer = weights(Rule::RoundRobin, &[1, 1]);
     let index = balancer.pick(&[], 1000).unwrap();
     assert_eq!(
         balancer.release(index, Outcome::Failed, 1000),
@@ -103,7 +103,7 @@ fn a_failure_puts_a_peer_out_for_its_timeout() {
 
 #[test]
 fn a_peer_that_fails_again_stays_out() {
-    let mut balancer = weights(Method::LeastConn, &[1, 1]);
+    let mut balancer = weights(Rule::LeastConn, &[1, 1]);
     for round in 0..5_u64 {
         let now_ms = 20_000 * (round + 1);
         let first = balancer.pick(&[1], now_ms);
@@ -125,7 +125,7 @@ fn max_fails_counts_and_zero_never_puts_out() {
             ..spec()
         },
     ];
-    let mut balancer = Balancer::new(Method::RoundRobin, specs);
+    let mut balancer = Balancer::new(Rule::RoundRobin, specs);
     for failure in 1..=3 {
         assert_eq!(balancer.pick(&[1], 5), Some(0));
         let put_out = balancer.release(0, Outcome::Failed, 5) == Released::PutOut;
@@ -140,7 +140,7 @@ fn max_fails_counts_and_zero_never_puts_out() {
 
 #[test]
 fn a_client_that_leaves_says_nothing_about_the_peer() {
-    let mut balancer = weights(Method::RoundRobin, &[1, 1]);
+    let mut balancer = weights(Rule::RoundRobin, &[1, 1]);
     let index = balancer.pick(&[], 1).unwrap();
     balancer.release(index, Outcome::Failed, 1);
     assert_eq!(balancer.pick(&[1], 20_000), Some(0));
@@ -152,7 +152,7 @@ fn a_client_that_leaves_says_nothing_about_the_peer() {
 
 #[test]
 fn a_group_of_one_is_never_put_out() {
-    let mut balancer = weights(Method::LeastConn, &[1]);
+    let mut balancer = weights(Rule::LeastConn, &[1]);
     for _ in 0..5 {
         assert_eq!(balancer.pick(&[], 0), Some(0));
         assert_eq!(balancer.release(0, Outcome::Failed, 0), Released::Kept);
@@ -172,13 +172,13 @@ fn backups_wait_for_the_others_to_be_gone() {
             ..spec()
         },
     ];
-    let mut balancer = Balancer::new(Method::LeastConn, specs);
+    let mut balancer = Balancer::new(Rule::LeastConn, specs);
     assert_eq!(balancer.tries(), 2);
     assert_eq!(sequence(&mut balancer, 3, 0), [0, 0, 0]);
     assert_eq!(balancer.pick(&[0], 0), Some(1));
-    balancer.set_healthy(0, false);
+    balancer.set_healthy(0, false, 0);
     assert_eq!(sequence(&mut balancer, 2, 0), [1, 1]);
-    balancer.set_healthy(1, false);
+    balancer.set_healthy(1, false, 0);
     assert_eq!(balancer.pick(&[], 0), None);
 }
 
@@ -194,7 +194,7 @@ fn max_conns_is_a_limit_on_each() {
             ..spec()
         },
     ];
-    let mut balancer = Balancer::new(Method::LeastConn, specs);
+    let mut balancer = Balancer::new(Rule::LeastConn, specs);
     let mut held: Vec<usize> = (0..3).map(|_| balancer.pick(&[], 0).unwrap()).collect();
     held.sort_unstable();
     assert_eq!(held, [0, 0, 1]);
@@ -205,17 +205,17 @@ fn max_conns_is_a_limit_on_each() {
 
 #[test]
 fn an_active_check_that_passes_wipes_the_record() {
-    let mut balancer = weights(Method::RoundRobin, &[1, 1]);
+    let mut balancer = weights(Rule::RoundRobin, &[1, 1]);
     assert_eq!(balancer.pick(&[1], 0), Some(0));
     balancer.release(0, Outcome::Failed, 0);
-    balancer.set_healthy(0, false);
-    balancer.set_healthy(0, true);
+    balancer.set_healthy(0, false, 0);
+    balancer.set_healthy(0, true, 0);
     assert_eq!(balancer.pick(&[1], 1), Some(0));
 }
 
 #[test]
 fn peers_come_and_go_and_keep_their_numbers() {
-    let mut balancer = weights(Method::LeastConn, &[1]);
+    let mut balancer = weights(Rule::LeastConn, &[1]);
     let second = balancer.add(spec());
     assert_eq!((second, balancer.tries()), (1, 2));
     let mut held: Vec<usize> = (0..4).map(|_| balancer.pick(&[], 0).unwrap()).collect();
@@ -259,7 +259,7 @@ proptest! {
     /// Over any weights, whole cycles of round robin give each peer exactly its weight.
     #[test]
     fn round_robin_is_exact(given in proptest::collection::vec(1_u32..20, 1..8)) {
-        let mut balancer = weights(Method::RoundRobin, &given);
+        let mut balancer = weights(Rule::RoundRobin, &given);
         let cycle: u32 = given.iter().sum();
         let chosen = sequence(&mut balancer, cycle as usize * 3, 0);
         for (index, weight) in given.iter().enumerate() {
@@ -275,11 +275,11 @@ proptest! {
         steps in proptest::collection::vec((0_u8..8, 0_usize..4, 0_u64..30_000), 0..200),
         least in any::<bool>(),
     ) {
-        let method = if least { Method::LeastConn } else { Method::RoundRobin };
+        let rule = if least { Rule::LeastConn } else { Rule::RoundRobin };
         let specs = (0..4).map(|n| PeerSpec {
             weight: n + 1, max_fails: n % 3, max_conns: n, backup: n == 3, ..spec()
         });
-        let mut balancer = Balancer::new(method, specs);
+        let mut balancer = Balancer::new(rule, specs);
         let mut held: Vec<usize> = Vec::new();
         let mut now_ms = 0;
         for (step, peer, gap_ms) in steps {
@@ -293,7 +293,7 @@ proptest! {
                     let outcome = if step == 3 { Outcome::Answered } else { Outcome::Failed };
                     balancer.release(index, outcome, now_ms);
                 },
-                5 => balancer.set_healthy(peer, now_ms % 2 == 0),
+                5 => balancer.set_healthy(peer, now_ms % 2 == 0, now_ms),
                 6 => { balancer.set_standing(peer, Standing::Draining); }
                 _ => { balancer.set_standing(peer, Standing::Serving); }
             }

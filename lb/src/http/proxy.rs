@@ -18,7 +18,7 @@ use super::reply::Reply;
 use super::request::limit;
 use super::site::{Location, Site};
 use super::vars::Values;
-use crate::balance::Outcome;
+use crate::balance::{Outcome, Walk};
 use crate::group::Lease;
 
 /// After an error answer, how long what the client still sends is read, so that it sees the
@@ -46,6 +46,10 @@ pub(crate) struct Ctx {
     pub(crate) host: String,
     /// The normalised path, if it is not the one in the request line.
     pub(crate) path: Option<Vec<u8>>,
+    /// The request's way over the peers.
+    pub(crate) walk: Option<Walk>,
+    /// It is the last that its connection to the peer carries.
+    pub(crate) last_of_kept: bool,
     /// The peer in use.
     pub(crate) lease: Option<Lease>,
     /// Numbers of peers that failed.
@@ -146,6 +150,8 @@ impl ProxyHttp for Gateway {
             location: None,
             host: String::new(),
             path: None,
+            walk: None,
+            last_of_kept: false,
             lease: None,
             tried: Vec::new(),
             stale_tries: 0,
@@ -184,7 +190,16 @@ impl ProxyHttp for Gateway {
         let Some((_, proxy)) = self.proxy(ctx) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
         };
-        let Some(lease) = proxy.group.acquire(&ctx.tried) else {
+        let mut walk = match ctx.walk.take() {
+            Some(walk) => walk,
+            None => self.walk(session, ctx, &proxy.group),
+        };
+        let lease = proxy.group.acquire_for(&mut walk, &ctx.tried);
+        ctx.walk = Some(walk);
+        let Some(lease) = lease else {
+            // As nginx: the last server in the list is the group itself.
+            append(&mut ctx.upstream_addrs, &proxy.group.name);
+            append(&mut ctx.upstream_statuses, "502");
             return Err(self.no_live(session, ctx));
         };
         let Some(peer) = proxy.pingora_peer(&lease.peer().addr) else {
@@ -200,12 +215,15 @@ impl ProxyHttp for Gateway {
     async fn connected_to_upstream(
         &self,
         _: &mut Session,
-        _: bool,
+        reused: bool,
         _: &HttpPeer,
-        _: std::os::fd::RawFd,
+        fd: std::os::fd::RawFd,
         _: Option<&Digest>,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
+        if let Some((_, proxy)) = self.proxy(ctx) {
+            ctx.last_of_kept = proxy.group.kept.is_last(fd, reused);
+        }
         ctx.sent = true;
         Ok(())
     }
@@ -246,6 +264,9 @@ impl ProxyHttp for Gateway {
         append(&mut ctx.upstream_statuses, response.status.as_str());
         ctx.answered = true;
         ctx.status = Some(status);
+        if let Some(lease) = &ctx.lease {
+            lease.answer_began();
+        }
         if self.passes_on(session, ctx, status) {
             ctx.passed_over = true;
             return Err(Error::new_up(ErrorType::HTTPStatus(status)));

@@ -188,6 +188,8 @@ fn pingora_peer(addr: &Addr, proxy: &model::Proxy, group: &Group) -> Option<Http
     peer.options.total_connection_timeout = time(proxy.connect_timeout_ms);
     peer.options.read_timeout = time(proxy.read_timeout_ms);
     peer.options.write_timeout = time(proxy.send_timeout_ms);
+    // Each upstream keeps its own: what one may carry is the upstream's to say.
+    peer.group_key = group.serial;
     peer.options.idle_timeout = time(group.keepalive_timeout_ms);
     Some(peer)
 }

@@ -51,7 +51,7 @@ impl Gateway {
         }
         request.remove_header(&UPGRADE);
         request.remove_header(&CONNECTION);
-        if proxy.group.keepalive == 0 || has_token(&connection, b"close") {
+        if proxy.group.keepalive == 0 || ctx.last_of_kept || has_token(&connection, b"close") {
             request.insert_header("Connection", "close")?;
         }
         Ok(())
@@ -72,6 +72,9 @@ impl Gateway {
                 response.remove_header(name);
             }
             redirect(response, &proxy.model)?;
+        }
+        if let Some(cookie) = self.sticky_cookie(session, ctx) {
+            response.append_header("Set-Cookie", cookie)?;
         }
         for (name, value) in self.added(session, ctx, response.status.as_u16()) {
             // A value with a line break in it must not become two headers: it is left out.

@@ -9,6 +9,7 @@
 )]
 
 mod bad_clients;
+mod balancing;
 mod bodies;
 mod ends;
 mod failover;

@@ -25,9 +25,10 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     for child in block.children().iter().filter(|child| child.name == "map") {
         http.maps.push(map::map(child, &http.maps)?);
     }
+    let names: Vec<&str> = http.maps.iter().map(|map| map.name.as_str()).collect();
     let mut refs = Refs {
-        maps: http.maps.iter().map(|map| map.name.clone()).collect(),
-        upstreams: upstream::all(block, lowering, Some(80))?,
+        upstreams: upstream::all(block, lowering, Some(80), &names)?,
+        maps: names.into_iter().map(str::to_owned).collect(),
     };
     let scope = Scope::read(block, &refs, lowering)?;
     let outer = Inherited::default().with(scope);

@@ -24,7 +24,7 @@ struct Scope {
 
 pub(super) fn stream(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Stream, Error> {
     let mut stream = Stream {
-        upstreams: upstream::all(block, lowering, None)?,
+        upstreams: upstream::all(block, lowering, None, &[])?,
         servers: Vec::new(),
     };
     let outer = scope(block)?;

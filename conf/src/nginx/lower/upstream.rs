@@ -7,7 +7,7 @@ use super::super::model::{HealthCheck, Method, NodeKind, Upstream, UpstreamNodes
 use super::super::parse::Directive;
 use super::super::value;
 use super::location::addr_fault;
-use super::{Lowering, Once, invalid_parameter, time_ms};
+use super::{Lowering, Once, balancing, invalid_parameter, number, time_ms};
 
 /// Idle connections kept to an upstream unless it says otherwise (nginx's since 1.29.7).
 const KEEPALIVE_DEFAULT: u32 = 32;
@@ -20,6 +20,7 @@ pub(super) fn all(
     block: &Directive,
     lowering: &mut Lowering<'_>,
     default_port: Option<u16>,
+    maps: &[&str],
 ) -> Result<Vec<Upstream>, Error> {
     let mut out: Vec<Upstream> = Vec::new();
     for child in block
@@ -27,7 +28,7 @@ pub(super) fn all(
         .iter()
         .filter(|child| child.name == "upstream")
     {
-        let found = upstream(child, lowering, default_port)?;
+        let found = upstream(child, lowering, default_port, maps)?;
         if out.iter().any(|other| other.name == found.name) {
             let message = format!("duplicate upstream \"{}\"", found.name);
             return Err(child.fault(Kind::Value, message));
@@ -51,60 +52,69 @@ pub(super) fn find_or_make(
     let addrs = addr::upstream(host, default_port, lowering.resolver)
         .map_err(|fault| addr_fault(directive, fault, host, "upstream"))?;
     upstreams.push(Upstream {
-        name: host.to_owned(),
         servers: vec![server_defaults(host, addrs)],
-        nodes: None,
-        method: Method::RoundRobin,
-        keepalive: KEEPALIVE_DEFAULT,
-        keepalive_timeout_ms: 60_000,
-        health_check: None,
-        pos: directive.pos.clone(),
+        ..empty(host, directive)
     });
     Ok(upstreams.len() - 1)
 }
 
-fn upstream(
-    block: &Directive,
-    lowering: &Lowering<'_>,
-    default_port: Option<u16>,
-) -> Result<Upstream, Error> {
-    let mut upstream = Upstream {
-        name: block.arg(0).unwrap_or_default().to_owned(),
+/// An upstream without servers, nginx's defaults in all else.
+fn empty(name: &str, directive: &Directive) -> Upstream {
+    Upstream {
+        name: name.to_owned(),
         servers: Vec::new(),
         nodes: None,
         method: Method::RoundRobin,
+        sticky: None,
         keepalive: KEEPALIVE_DEFAULT,
         keepalive_timeout_ms: 60_000,
+        keepalive_requests: 1000,
+        keepalive_time_ms: 3_600_000,
         health_check: None,
-        pos: block.pos.clone(),
-    };
+        pos: directive.pos.clone(),
+    }
+}
+
+fn upstream(
+    block: &Directive,
+    lowering: &mut Lowering<'_>,
+    default_port: Option<u16>,
+    maps: &[&str],
+) -> Result<Upstream, Error> {
+    let mut upstream = empty(block.arg(0).unwrap_or_default(), block);
     let mut once = Once::default();
     for child in block.children() {
         match child.name.as_str() {
-            "server" => upstream
-                .servers
-                .push(server(child, lowering, default_port)?),
+            "server" => {
+                let server = server(child, lowering, default_port)?;
+                if server.backup && !balancing::takes_backups(&upstream.method) {
+                    let message = "balancing method does not support parameter \"backup\"";
+                    return Err(child.fault(Kind::Value, message));
+                }
+                upstream.servers.push(server);
+            }
             "weir_nodes" => {
                 once.first(child)?;
                 upstream.nodes = Some(nodes(child, default_port.is_some())?);
             }
-            "least_conn" => upstream.method = Method::LeastConn,
-            "keepalive" => {
+            "sticky" => {
                 once.first(child)?;
-                if let Some(other) = child.arg(1).filter(|text| *text != "local") {
-                    return Err(invalid_parameter(child, other));
+                upstream.sticky = Some(balancing::sticky(child, maps)?);
+            }
+            "keepalive" | "keepalive_timeout" | "keepalive_requests" | "keepalive_time" => {
+                once.first(child)?;
+                keepalive(child, &mut upstream)?;
+            }
+            _ => {
+                if let Some(method) = balancing::method(child, maps)? {
+                    if upstream.method != Method::RoundRobin {
+                        let at = &child.pos;
+                        let warning = format!("load balancing method redefined in {at}");
+                        lowering.warnings.push(warning);
+                    }
+                    upstream.method = method;
                 }
-                let text = child.arg(0).unwrap_or_default();
-                upstream.keepalive = value::number(text).ok_or_else(|| {
-                    let message = format!("invalid value \"{text}\" in \"keepalive\" directive");
-                    child.fault(Kind::Value, message)
-                })?;
             }
-            "keepalive_timeout" => {
-                once.first(child)?;
-                upstream.keepalive_timeout_ms = time_ms(child, 0)?;
-            }
-            _ => {}
         }
     }
     if upstream.nodes.is_some() {
@@ -120,6 +130,26 @@ fn upstream(
     Ok(upstream)
 }
 
+/// `keepalive` and its family.
+fn keepalive(child: &Directive, upstream: &mut Upstream) -> Result<(), Error> {
+    match child.name.as_str() {
+        "keepalive_timeout" => upstream.keepalive_timeout_ms = time_ms(child, 0)?,
+        "keepalive_time" => upstream.keepalive_time_ms = time_ms(child, 0)?,
+        "keepalive_requests" => upstream.keepalive_requests = number(child, 0)?,
+        _ => {
+            if let Some(other) = child.arg(1).filter(|text| *text != "local") {
+                return Err(invalid_parameter(child, other));
+            }
+            let text = child.arg(0).unwrap_or_default();
+            upstream.keepalive = value::number(text).ok_or_else(|| {
+                let message = format!("invalid value \"{text}\" in \"keepalive\" directive");
+                child.fault(Kind::Value, message)
+            })?;
+        }
+    }
+    Ok(())
+}
+
 fn server_defaults(name: &str, addrs: Vec<addr::Addr>) -> UpstreamServer {
     UpstreamServer {
         name: name.to_owned(),
@@ -128,6 +158,7 @@ fn server_defaults(name: &str, addrs: Vec<addr::Addr>) -> UpstreamServer {
         max_fails: 1,
         fail_timeout_ms: 10_000,
         max_conns: 0,
+        slow_start_ms: 0,
         backup: false,
         down: false,
     }
@@ -217,7 +248,10 @@ fn server_parameter(
         Some(("fail_timeout", time)) => {
             server.fail_timeout_ms = value::time_ms(time).ok_or_else(bad)?;
         }
-        Some((name @ ("slow_start" | "route" | "service"), _)) => {
+        Some(("slow_start", time)) => {
+            server.slow_start_ms = value::time_ms(time).ok_or_else(bad)?;
+        }
+        Some((name @ ("route" | "service"), _)) => {
             return Err(later(directive, name));
         }
         _ => return Err(bad()),

@@ -279,10 +279,10 @@ fn the_unsupported_is_refused() {
         assert!(text.ends_with("in t.conf:4"), "{text}");
         assert_eq!(error.kind, Kind::Unsupported, "{text}");
     }
-    let text = message(http("upstream a { ip_hash; server 127.0.0.1; }"));
+    let text = message(http("upstream a { ntlm; server 127.0.0.1; }"));
     assert_eq!(
         text,
-        "[emerg] directive \"ip_hash\" is not supported by weir yet in t.conf:3"
+        "[emerg] directive \"ntlm\" is not supported by weir yet in t.conf:3"
     );
     let text = message(load("load_module modules/ngx_rtmp_module.so; events {}"));
     assert!(

@@ -38,7 +38,7 @@ fn defaults_are_nginxs() {
     assert_eq!(http.servers[0].client_header_timeout_ms, 60_000);
     let upstream = &http.upstreams[0];
     assert_eq!(
-        (upstream.keepalive, upstream.method),
+        (upstream.keepalive, upstream.method.clone()),
         (32, Method::RoundRobin)
     );
     let peer = &upstream.servers[0];
@@ -168,7 +168,7 @@ fn upstreams_and_their_parameters() {
     let http = config.http.as_ref().unwrap();
     let upstream = &http.upstreams[0];
     assert_eq!(
-        (upstream.method, upstream.keepalive),
+        (upstream.method.clone(), upstream.keepalive),
         (Method::LeastConn, 7)
     );
     assert_eq!(upstream.keepalive_timeout_ms, 5000);

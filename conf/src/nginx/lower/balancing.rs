@@ -1,0 +1,122 @@
+//! How an upstream chooses: `least_conn`, `ip_hash`, `hash`, `random`, `least_time`, `sticky`.
+
+use super::super::error::{Error, Kind};
+use super::super::model::{Method, SameSite, Sticky};
+use super::super::parse::Directive;
+use super::super::template::{self, Template};
+use super::super::value as values;
+use super::invalid_parameter;
+
+/// The method a directive names; `None` if it names none.
+pub(super) fn method(d: &Directive, maps: &[&str]) -> Result<Option<Method>, Error> {
+    Ok(Some(match d.name.as_str() {
+        "least_conn" => Method::LeastConn,
+        "ip_hash" => Method::IpHash,
+        "hash" => Method::Hash {
+            key: value(d, d.arg(0).unwrap_or_default(), maps)?,
+            consistent: match d.arg(1) {
+                None => false,
+                Some("consistent") => true,
+                Some(other) => return Err(invalid_parameter(d, other)),
+            },
+        },
+        "random" => random(d)?,
+        "least_time" => least_time(d)?,
+        _ => return Ok(None),
+    }))
+}
+
+/// Whether servers may be `backup`s under a method.
+pub(super) fn takes_backups(method: &Method) -> bool {
+    !matches!(
+        method,
+        Method::IpHash | Method::Hash { .. } | Method::Random { .. }
+    )
+}
+
+fn random(d: &Directive) -> Result<Method, Error> {
+    let two = match d.arg(0) {
+        None => false,
+        Some("two") => true,
+        Some(other) => return Err(invalid_parameter(d, other)),
+    };
+    match d.arg(1) {
+        None | Some("least_conn") => Ok(Method::Random { two }),
+        Some(other @ ("least_time=header" | "least_time=last_byte")) => {
+            let message = format!("the \"{other}\" parameter is not supported by weir yet");
+            Err(d.fault(Kind::Unsupported, message))
+        }
+        Some(other) => Err(invalid_parameter(d, other)),
+    }
+}
+
+fn least_time(d: &Directive) -> Result<Method, Error> {
+    let last_byte = match d.arg(0).unwrap_or_default() {
+        "header" => false,
+        "last_byte" => true,
+        other => return Err(invalid_parameter(d, other)),
+    };
+    match d.arg(1) {
+        None => Ok(Method::LeastTime { last_byte }),
+        Some("inflight") => {
+            let message = "the \"inflight\" parameter is not supported by weir yet";
+            Err(d.fault(Kind::Unsupported, message))
+        }
+        Some(other) => Err(invalid_parameter(d, other)),
+    }
+}
+
+/// `sticky cookie NAME [expires=] [domain=] [path=] [samesite=] [httponly] [secure]`
+pub(super) fn sticky(d: &Directive, maps: &[&str]) -> Result<Sticky, Error> {
+    match d.arg(0).unwrap_or_default() {
+        "cookie" => {}
+        other @ ("route" | "learn") => {
+            let message = format!("\"sticky {other}\" is not supported by weir yet");
+            return Err(d.fault(Kind::Unsupported, message));
+        }
+        other => return Err(invalid_parameter(d, other)),
+    }
+    let name = d.arg(1).unwrap_or_default();
+    let is_token = |byte: u8| byte.is_ascii_graphic() && !b"=;,\"()<>@:\\/[]?{}".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(d.fault(Kind::Value, format!("invalid cookie name \"{name}\"")));
+    }
+    let mut sticky = Sticky {
+        cookie: name.to_owned(),
+        ..Sticky::default()
+    };
+    for token in d.args.iter().skip(2) {
+        let text = token.text.as_str();
+        let bad = || invalid_parameter(d, text);
+        match text.split_once('=') {
+            None if text == "httponly" => sticky.http_only = true,
+            None if text == "secure" => sticky.secure = true,
+            Some(("expires", "max")) => sticky.expires_s = Some(Sticky::EXPIRES_MAX_S),
+            Some(("expires", time)) => {
+                let seconds = values::time_ms(time).ok_or_else(bad)? / 1000;
+                sticky.expires_s = Some(seconds);
+            }
+            Some(("domain", given)) => sticky.domain = Some(value(d, given, maps)?),
+            Some(("path", given)) => sticky.path = Some(value(d, given, maps)?),
+            Some(("samesite", "strict")) => sticky.same_site = Some(SameSite::Strict),
+            Some(("samesite", "lax")) => sticky.same_site = Some(SameSite::Lax),
+            Some(("samesite", "none")) => sticky.same_site = Some(SameSite::None),
+            Some(("samesite", given)) if given.starts_with('$') => {
+                sticky.same_site = Some(SameSite::Value(value(d, given, maps)?));
+            }
+            _ => return Err(bad()),
+        }
+    }
+    Ok(sticky)
+}
+
+fn value(d: &Directive, text: &str, maps: &[&str]) -> Result<Template, Error> {
+    template::parse(text, maps).map_err(|message| {
+        let kind = if message.contains("not supported") {
+            Kind::Unsupported
+        } else {
+            Kind::Value
+        };
+        d.fault(kind, message)
+    })
+}

@@ -25,6 +25,9 @@ use kept::Kept;
 /// Most nodes of the cluster that one upstream takes in.
 pub(crate) const NODES_MAX: usize = 4096;
 
+/// What figures call an upstream that only a request names.
+const VARIABLE: &str = "(variable)";
+
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// A peer: one address.
@@ -65,6 +68,8 @@ pub(crate) struct Group {
     pub(crate) nodes: Option<UpstreamNodes>,
     state: Mutex<State>,
     all_metrics: Metrics,
+    /// What a request names: no figure is to bear that name.
+    anonymous: bool,
     start: Instant,
 }
 
@@ -95,6 +100,7 @@ impl Group {
                 peers: BTreeMap::new(),
             }),
             all_metrics: metrics.clone(),
+            anonymous: false,
             start: Instant::now(),
         };
         for server in &upstream.servers {
@@ -112,6 +118,32 @@ impl Group {
                 group.add(addr.clone(), spec, true);
             }
         }
+        Arc::new(group)
+    }
+
+    /// The upstream of one request, whose URL came to this address. Its figures are kept under
+    /// one name for all such.
+    pub(crate) fn for_request(host: &str, addr: Addr, metrics: &Metrics) -> Arc<Self> {
+        let group = Self {
+            name: host.to_owned(),
+            anonymous: true,
+            serial: 0,
+            metrics: metrics.upstream(VARIABLE),
+            check: None,
+            keepalive: 0,
+            keepalive_timeout_ms: 0,
+            kept: Kept::new(1, 0),
+            method: Method::RoundRobin,
+            sticky: None,
+            nodes: None,
+            state: Mutex::new(State {
+                balancer: Balancer::new(Rule::RoundRobin, []),
+                peers: BTreeMap::new(),
+            }),
+            all_metrics: metrics.clone(),
+            start: Instant::now(),
+        };
+        group.add(addr, PeerSpec::default(), true);
         Arc::new(group)
     }
 
@@ -133,7 +165,11 @@ impl Group {
     /// A peer of the configuration is taken for well, a node for ill.
     fn add(&self, addr: Addr, spec: PeerSpec, fixed: bool) -> Arc<Peer> {
         let name = addr.to_string();
-        let metrics = self.all_metrics.peer(&self.name, &name);
+        let metrics = if self.anonymous {
+            self.all_metrics.peer(VARIABLE, "-")
+        } else {
+            self.all_metrics.peer(&self.name, &name)
+        };
         metrics.healthy.set(i64::from(fixed));
         let mut state = self.lock();
         let number = state.balancer.add(spec);

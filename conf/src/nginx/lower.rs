@@ -10,6 +10,7 @@ mod http;
 mod listen;
 mod location;
 mod map;
+mod passing;
 mod scope;
 mod stream;
 mod upstream;

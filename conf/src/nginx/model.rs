@@ -4,6 +4,14 @@
 //! loading, so that a request meets only values. Units in the names; defaults are nginx's
 //! (1.31) unless a field says otherwise.
 
+pub mod proxy;
+pub mod upstream;
+
+pub use proxy::{NextUpstream, Proxy};
+pub use upstream::{
+    HealthCheck, Method, NodeKind, SameSite, Sticky, Upstream, UpstreamNodes, UpstreamServer,
+};
+
 use std::path::PathBuf;
 
 use super::addr::Addr;
@@ -85,165 +93,6 @@ pub struct Http {
     pub servers: Vec<Server>,
     /// Maps in the order they stand; one may use those before it.
     pub maps: Vec<Map>,
-}
-
-/// How a peer is chosen.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Method {
-    /// Smooth weighted round robin.
-    #[default]
-    RoundRobin,
-    /// Fewest active connections for the weight, ties by weighted round robin.
-    LeastConn,
-    /// By the client's address.
-    IpHash,
-    /// By a key; an empty one is round robin.
-    Hash {
-        /// What is hashed.
-        key: Template,
-        /// On a ring, so that a server that goes takes only its own keys along.
-        consistent: bool,
-    },
-    /// By chance and weight.
-    Random {
-        /// Of two the one with fewer connections.
-        two: bool,
-    },
-    /// Least average time of answers and fewest connections.
-    LeastTime {
-        /// To the answer's end, not to its header.
-        last_byte: bool,
-    },
-}
-
-/// `sticky cookie`: a client stays with the server that its first request went to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Sticky {
-    /// The cookie's name.
-    pub cookie: String,
-    /// `expires=`; [`Sticky::EXPIRES_MAX_S`] for `max`.
-    pub expires_s: Option<u64>,
-    /// `domain=`
-    pub domain: Option<Template>,
-    /// `path=`
-    pub path: Option<Template>,
-    /// `samesite=`
-    pub same_site: Option<SameSite>,
-    /// `httponly`
-    pub http_only: bool,
-    /// `secure`
-    pub secure: bool,
-}
-
-impl Sticky {
-    /// `expires=max`: ten years, and the end of 2037 for who looks at the date.
-    pub const EXPIRES_MAX_S: u64 = 315_360_000;
-}
-
-/// `samesite=`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SameSite {
-    /// `strict`
-    Strict,
-    /// `lax`
-    Lax,
-    /// `none`
-    None,
-    /// One of these words, worked out for a request; another sets nothing.
-    Value(Template),
-}
-
-/// A group of peers.
-#[derive(Debug, Clone)]
-pub struct Upstream {
-    /// Its name.
-    pub name: String,
-    /// Its peers.
-    pub servers: Vec<UpstreamServer>,
-    /// The nodes of the cluster that are its peers too, whoever they are by then.
-    pub nodes: Option<UpstreamNodes>,
-    /// How one is chosen.
-    pub method: Method,
-    /// `sticky cookie`
-    pub sticky: Option<Sticky>,
-    /// Idle connections kept (`keepalive`); zero keeps none. HTTP only. nginx's default since
-    /// 1.29.7.
-    pub keepalive: u32,
-    /// How long an idle one is kept.
-    pub keepalive_timeout_ms: u64,
-    /// `keepalive_requests`: requests over one connection.
-    pub keepalive_requests: u32,
-    /// `keepalive_time`: how old a connection may be that gets another request.
-    pub keepalive_time_ms: u64,
-    /// Active checks, if a `health_check` names this upstream.
-    pub health_check: Option<HealthCheck>,
-    /// Where it stands.
-    pub pos: Pos,
-}
-
-/// A `server` of an upstream.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamServer {
-    /// As written.
-    pub name: String,
-    /// Its addresses: several when a name has several.
-    pub addrs: Vec<Addr>,
-    /// `weight=`, at least 1.
-    pub weight: u32,
-    /// `max_fails=`; zero turns passive checks off.
-    pub max_fails: u32,
-    /// `fail_timeout=`
-    pub fail_timeout_ms: u64,
-    /// `max_conns=`; zero is no limit.
-    pub max_conns: u32,
-    /// `slow_start=`: in how long its share grows when it is well again; zero is at once.
-    pub slow_start_ms: u64,
-    /// `backup`
-    pub backup: bool,
-    /// `down`
-    pub down: bool,
-}
-
-/// Which nodes of the cluster an upstream takes in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NodeKind {
-    /// Those that serve viewers.
-    Edge,
-    /// Those that take publishers.
-    Origin,
-}
-
-/// `weir_nodes`: peers that the node directory names, as they come and go. They share what a
-/// `server` line would say of each.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UpstreamNodes {
-    /// Which nodes.
-    pub kind: NodeKind,
-    /// `max_fails=`; zero turns passive checks off.
-    pub max_fails: u32,
-    /// `fail_timeout=`
-    pub fail_timeout_ms: u64,
-    /// `max_conns=`; zero is no limit.
-    pub max_conns: u32,
-    /// Where it stands.
-    pub pos: Pos,
-}
-
-/// `health_check`, as nginx Plus spells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HealthCheck {
-    /// `interval=`: between two checks of a peer.
-    pub interval_ms: u64,
-    /// `fails=`: failed checks in a row that make a peer unhealthy.
-    pub fails: u32,
-    /// `passes=`: passed checks in a row that make it healthy again.
-    pub passes: u32,
-    /// `port=`: instead of the peer's own.
-    pub port: Option<u16>,
-    /// `uri=` of an HTTP check (2xx and 3xx pass); `None` is a TCP connect.
-    pub uri: Option<String>,
-    /// How long one check may take.
-    pub timeout_ms: u64,
 }
 
 /// A `listen`.
@@ -356,52 +205,6 @@ pub struct Return {
     pub status: u16,
     /// The body, or where to go for 301, 302, 303, 307 and 308.
     pub text: Option<Template>,
-}
-
-/// `proxy_pass` and its family.
-#[derive(Debug, Clone)]
-pub struct Proxy {
-    /// Which upstream, by its place in [`Http::upstreams`].
-    pub upstream: usize,
-    /// The path that replaces the location's, if `proxy_pass` has one.
-    pub uri: Option<String>,
-    /// `$proxy_host`: the name as written.
-    pub host: String,
-    /// `$proxy_port`
-    pub port: u16,
-    /// `proxy_set_header`, nginx's defaults (`Host $proxy_host`) included.
-    pub set_headers: Vec<(String, Template)>,
-    /// `proxy_hide_header`, lower case.
-    pub hide_headers: Vec<String>,
-    /// `proxy_redirect`: prefixes of `Location` and what takes their place.
-    pub redirects: Vec<(String, String)>,
-    /// `proxy_connect_timeout`
-    pub connect_timeout_ms: u64,
-    /// `proxy_send_timeout`: between two writes.
-    pub send_timeout_ms: u64,
-    /// `proxy_read_timeout`: between two reads.
-    pub read_timeout_ms: u64,
-    /// `proxy_next_upstream`
-    pub next: NextUpstream,
-    /// `proxy_next_upstream_tries`; zero is no limit but the number of peers.
-    pub next_tries: u32,
-    /// `proxy_next_upstream_timeout`; zero is no limit.
-    pub next_timeout_ms: u64,
-}
-
-/// When a request goes to the next peer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NextUpstream {
-    /// `error`: could not connect, send, or read an answer's header.
-    pub error: bool,
-    /// `timeout`
-    pub timeout: bool,
-    /// `invalid_header`: an empty or malformed answer.
-    pub invalid_header: bool,
-    /// `non_idempotent`: also requests whose second sending may do harm.
-    pub non_idempotent: bool,
-    /// `http_403`, `http_404`, `http_429`, `http_500`, `http_502`, `http_503`, `http_504`
-    pub statuses: Vec<u16>,
 }
 
 /// A `map` block.

@@ -5,6 +5,8 @@
 //! place, by people and by [`check`]; a later version adds rows. A name that has no row is
 //! refused: as "not supported by weir yet" if nginx has it, else as unknown.
 
+mod upstreams;
+
 use super::error::{Error, Kind};
 use super::known;
 use super::parse::Directive;
@@ -115,8 +117,8 @@ const NO_FILES: &str = "no static files are served";
 const RUNTIME: &str = "the runtime decides";
 const SHARED: &str = "one process: the state is shared anyway";
 
-/// Every directive this version takes.
-pub const ROWS: &[Row] = &[
+/// Directives but for those in the rooms of this table.
+const ROWS: &[Row] = &[
     // Anywhere.
     row("include", ANYWHERE | FREE, ONE),
     no_op(
@@ -217,17 +219,6 @@ pub const ROWS: &[Row] = &[
     row("least_conn", UPSTREAM | STREAM_UPSTREAM, NONE),
     row("keepalive", UPSTREAM, Args::Between(1, 2)),
     row("keepalive_timeout", UPSTREAM, ONE),
-    row("keepalive_requests", UPSTREAM, ONE),
-    row("keepalive_time", UPSTREAM, ONE),
-    row("ip_hash", UPSTREAM, NONE),
-    row("hash", UPSTREAM, Args::Between(1, 2)),
-    row("random", UPSTREAM | STREAM_UPSTREAM, Args::Between(0, 2)),
-    row(
-        "least_time",
-        UPSTREAM | STREAM_UPSTREAM,
-        Args::Between(1, 2),
-    ),
-    row("sticky", UPSTREAM, Args::AtLeast(2)),
     no_op(
         "zone",
         UPSTREAM | STREAM_UPSTREAM,
@@ -259,16 +250,20 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         support: Support::Refused,
-        ..row("proxy_bind", ANYWHERE, Args::AtLeast(1))
+        ..row("proxy_bind", STREAM | STREAM_SERVER, Args::AtLeast(1))
     },
 ];
+
+/// Every directive this version takes.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().chain(upstreams::ROWS)
+}
 
 /// The row that holds for `name` in the blocks `parents` (outermost first).
 #[must_use]
 pub fn lookup(name: &str, parents: &[String]) -> Option<&'static Row> {
     let here = context(parents);
-    ROWS.iter()
-        .find(|row| row.name == name && row.contexts & here != 0)
+    rows().find(|row| row.name == name && row.contexts & here != 0)
 }
 
 /// nginx's checks on a directive as it is read: known, allowed here, terminated, word count.
@@ -285,9 +280,7 @@ pub fn check(directive: &Directive, end: End, parents: &[String]) -> Result<(), 
         };
     }
     let Some(row) = lookup(name, parents) else {
-        let has_rows = ROWS
-            .iter()
-            .any(|row| row.name == name && row.support != Support::Refused);
+        let has_rows = rows().any(|row| row.name == name && row.support != Support::Refused);
         return Err(if has_rows {
             let message = format!("\"{name}\" directive is not allowed here");
             directive.fault(Kind::NotAllowed, message)

@@ -86,6 +86,12 @@ pub enum Var {
     UpstreamAddr,
     /// `$upstream_status`: their answers, with commas.
     UpstreamStatus,
+    /// `$upstream_connect_time`: seconds with milliseconds, for each try.
+    UpstreamConnectTime,
+    /// `$upstream_header_time`
+    UpstreamHeaderTime,
+    /// `$upstream_response_time`
+    UpstreamResponseTime,
     /// `$status` of the answer.
     Status,
     /// `$pid`
@@ -171,6 +177,9 @@ fn variable(name: &str, maps: &[&str]) -> Result<Var, String> {
         "proxy_add_x_forwarded_for" => Var::ProxyAddXForwardedFor,
         "upstream_addr" => Var::UpstreamAddr,
         "upstream_status" => Var::UpstreamStatus,
+        "upstream_connect_time" => Var::UpstreamConnectTime,
+        "upstream_header_time" => Var::UpstreamHeaderTime,
+        "upstream_response_time" => Var::UpstreamResponseTime,
         "status" => Var::Status,
         "pid" => Var::Pid,
         other => return prefixed(other, name),
@@ -218,6 +227,6 @@ hostname https http2 http3 limit_rate msec nginx_version pipe proxy_protocol_add
 proxy_protocol_port realip_remote_addr realip_remote_port realpath_root remote_user \
 request_body request_body_file request_completion request_filename request_id request_length \
 request_time server_addr_port slice_range tcpinfo_rtt time_iso8601 time_local \
-upstream_bytes_received upstream_bytes_sent upstream_cache_status upstream_connect_time \
-upstream_header_time upstream_response_length upstream_response_time fastcgi_script_name \
+upstream_bytes_received upstream_bytes_sent upstream_cache_status \
+upstream_response_length fastcgi_script_name \
 geoip_country_code invalid_referer secure_link secure_link_expires uid_got uid_set";

@@ -39,8 +39,8 @@ impl Gateway {
 
     /// The cookie that binds a client to the peer that answers it.
     pub(crate) fn sticky_cookie(&self, session: &Session, ctx: &Ctx) -> Option<HeaderValue> {
-        let (_, proxy) = self.proxy(ctx)?;
-        let sticky = proxy.group.sticky.as_ref()?;
+        let group = self.group(ctx)?;
+        let sticky = group.sticky.as_ref()?;
         let peer = ctx.lease.as_ref()?.peer();
         let line = line(sticky, &id(&peer.name), &self.values(session, ctx));
         // A value that cannot stand in a header is left out.

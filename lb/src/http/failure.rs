@@ -11,11 +11,11 @@
 use http::Method;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
-use weir_conf::nginx::model::NextUpstream;
+use weir_conf::nginx::model::{self, NextUpstream};
 
 use super::proxy::{Ctx, Gateway};
-use super::site::Proxy;
 use crate::balance::Outcome;
+use crate::group::Group;
 use crate::metrics::UpstreamFault;
 
 /// Kept connections found dead before it counts as a failure.
@@ -37,7 +37,7 @@ impl Gateway {
     /// Judges a failed try: gives the peer back, logs, and marks the error for a further try.
     pub(crate) fn judge(&self, session: &Session, ctx: &mut Ctx, error: &mut Error, stage: Stage) {
         error.set_retry(false);
-        let Some((_, proxy)) = self.proxy(ctx) else {
+        let (Some((_, proxy)), Some(group)) = (self.proxy(ctx), self.group(ctx)) else {
             return;
         };
         if stage == Stage::Connect && is_ours(error) {
@@ -75,27 +75,28 @@ impl Gateway {
                 Outcome::Failed
             });
         }
-        proxy.group.metrics.failed(fault);
+        group.metrics.failed(fault);
+        ctx.tries.end(Some(worth(fault)));
         let retry = once_more
             && !(answering && fault != UpstreamFault::Status)
             && wanted(&proxy.model.next, fault)
-            && left(proxy, ctx, 0);
+            && left(&proxy.model, &group, ctx, 0);
         if retry {
-            proxy.group.metrics.retries.inc();
+            group.metrics.retries.inc();
         }
         error.set_retry(retry);
     }
 
     /// Whether an answer's status sends the request to the next peer.
     pub(crate) fn passes_on(&self, session: &Session, ctx: &Ctx, status: u16) -> bool {
-        let Some((_, proxy)) = self.proxy(ctx) else {
+        let (Some((_, proxy)), Some(group)) = (self.proxy(ctx), self.group(ctx)) else {
             return false;
         };
         let next = &proxy.model.next;
         next.statuses.contains(&status)
             && may_repeat(session, ctx, next, Stage::Exchange(false))
             // The try that brought the status is not in the list yet.
-            && left(proxy, ctx, 1)
+            && left(&proxy.model, &group, ctx, 1)
     }
 
     fn log_failure(
@@ -115,9 +116,8 @@ impl Gateway {
             UpstreamFault::Status => "upstream answered with a status to be passed over",
             UpstreamFault::NoLive => "no live upstreams while connecting to upstream",
         };
-        let upstream = self
-            .proxy(ctx)
-            .map_or("-", |(_, proxy)| proxy.group.name.as_str());
+        let group = self.group(ctx);
+        let upstream = group.as_ref().map_or("-", |group| group.name.as_str());
         tracing::error!(
             client = ctx.conn.as_ref().map_or("-", |conn| conn.remote_text.as_str()),
             host = %ctx.host,
@@ -134,9 +134,9 @@ impl Gateway {
     /// Records that no peer could be used.
     pub(crate) fn no_live(&self, session: &Session, ctx: &mut Ctx) -> Box<Error> {
         let mut error = Error::new_up(ErrorType::HTTPStatus(502));
-        if let Some((_, proxy)) = self.proxy(ctx) {
-            error.set_context(proxy.group.shortage());
-            proxy.group.metrics.failed(UpstreamFault::NoLive);
+        if let Some(group) = self.group(ctx) {
+            error.set_context(group.shortage());
+            group.metrics.failed(UpstreamFault::NoLive);
         }
         self.log_failure(session, ctx, None, &error, UpstreamFault::NoLive);
         error
@@ -144,16 +144,23 @@ impl Gateway {
 }
 
 /// Whether tries and time are left for another peer, `under_way` tries not being listed yet.
-fn left(proxy: &Proxy, ctx: &Ctx, under_way: usize) -> bool {
-    let tries_max = match proxy.model.next_tries {
-        0 => proxy.group.tries(),
-        tries => proxy
-            .group
+fn left(proxy: &model::Proxy, group: &Group, ctx: &Ctx, under_way: usize) -> bool {
+    let tries_max = match proxy.next_tries {
+        0 => group.tries(),
+        tries => group
             .tries()
             .min(usize::try_from(tries).unwrap_or(usize::MAX)),
     };
-    let limit_ms = u128::from(proxy.model.next_timeout_ms);
+    let limit_ms = u128::from(proxy.next_timeout_ms);
     ctx.tried.len() + under_way < tries_max && (limit_ms == 0 || ctx.elapsed_ms() < limit_ms)
+}
+
+/// The status that a failed try is told with.
+fn worth(fault: UpstreamFault) -> u16 {
+    match fault {
+        UpstreamFault::Timeout => 504,
+        _ => 502,
+    }
 }
 
 /// Whether a failure says nothing of the peer: an answer that broke off may be its object's

@@ -1,6 +1,7 @@
 //! Pingora's hooks: what happens to a request, in the order it happens.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,18 +13,21 @@ use pingora::{Error, ErrorType};
 use tokio::time::Instant;
 use weir_conf::nginx::model::{Common, Server as ServerModel};
 
+use super::answer::{is_sound, pause};
 use super::conn::Conn;
 use super::failure::{Stage, has_begun, status_for, unanswered};
 use super::reply::Reply;
 use super::request::limit;
 use super::site::{Location, Site};
+use super::target::Target;
+use super::tries::Tries;
 use super::vars::Values;
 use crate::balance::{Outcome, Walk};
 use crate::group::Lease;
 
 /// After an error answer, how long what the client still sends is read, so that it sees the
 /// answer and not a reset.
-const LINGER: std::time::Duration = std::time::Duration::from_secs(2);
+const LINGER: Duration = Duration::from_secs(2);
 
 /// The proxy of one `http` block.
 #[derive(Debug)]
@@ -65,10 +69,13 @@ pub(crate) struct Ctx {
     body_bytes: u64,
     /// The answer's status.
     pub(crate) status: Option<u16>,
-    /// `$upstream_addr`
-    pub(crate) upstream_addrs: String,
-    /// `$upstream_status`
-    pub(crate) upstream_statuses: String,
+    /// What a URL with variables came to.
+    pub(crate) target: Option<Target>,
+    pub(crate) tries: Tries,
+    /// `X-Accel-Limit-Rate` of the answer, in bytes a second; zero is no limit.
+    pub(crate) accel_rate: Option<u64>,
+    /// What `proxy_set_body` puts in place of the client's body has been sent.
+    pub(crate) body_set: bool,
 }
 
 impl Ctx {
@@ -103,39 +110,6 @@ impl Gateway {
             maps: &self.site.maps,
         }
     }
-
-    /// One line for each request, where `access_log` is on.
-    fn log_access(&self, session: &Session, ctx: &Ctx, status: u16) {
-        let request = session.req_header();
-        let header = |name: &str| {
-            let value = request.headers.get(name).map(|value| value.as_bytes());
-            String::from_utf8_lossy(value.unwrap_or(b"-")).into_owned()
-        };
-        tracing::info!(
-            target: "weir_lb::access",
-            client = ctx.conn.as_ref().map_or("-", |conn| conn.remote_text.as_str()),
-            host = %ctx.host,
-            request = %format_args!(
-                "{} {} {:?}",
-                request.method,
-                String::from_utf8_lossy(request.raw_path()),
-                request.version
-            ),
-            status,
-            body_bytes_sent = session.body_bytes_sent(),
-            referer = header("referer"),
-            user_agent = header("user-agent"),
-            upstream = %ctx.upstream_addrs,
-            request_ms = u64::try_from(ctx.elapsed_ms()).unwrap_or(u64::MAX),
-        );
-    }
-}
-
-fn append(list: &mut String, item: &str) {
-    if !list.is_empty() {
-        list.push_str(", ");
-    }
-    list.push_str(item);
 }
 
 #[async_trait]
@@ -160,8 +134,10 @@ impl ProxyHttp for Gateway {
             passed_over: false,
             body_bytes: 0,
             status: None,
-            upstream_addrs: String::new(),
-            upstream_statuses: String::new(),
+            target: None,
+            tries: Tries::default(),
+            accel_rate: None,
+            body_set: false,
         }
     }
 
@@ -190,25 +166,32 @@ impl ProxyHttp for Gateway {
         let Some((_, proxy)) = self.proxy(ctx) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
         };
+        if let Err(fault) = self.aim(session, ctx) {
+            return Err(Error::new_in(ErrorType::HTTPStatus(fault.status())));
+        }
+        let Some(group) = self.group(ctx) else {
+            return Err(Error::new_in(ErrorType::HTTPStatus(500)));
+        };
         let mut walk = match ctx.walk.take() {
             Some(walk) => walk,
-            None => self.walk(session, ctx, &proxy.group),
+            None => self.walk(session, ctx, &group),
         };
-        let lease = proxy.group.acquire_for(&mut walk, &ctx.tried);
+        let lease = group.acquire_for(&mut walk, &ctx.tried);
         ctx.walk = Some(walk);
         let Some(lease) = lease else {
             // As nginx: the last server in the list is the group itself.
-            append(&mut ctx.upstream_addrs, &proxy.group.name);
-            append(&mut ctx.upstream_statuses, "502");
+            ctx.tries.begin(&group.name);
+            ctx.tries.end(Some(502));
             return Err(self.no_live(session, ctx));
         };
-        let Some(peer) = proxy.pingora_peer(&lease.peer().addr) else {
+        let Some(peer) = proxy.pingora_peer(&lease.peer().addr, &group) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
         };
-        append(&mut ctx.upstream_addrs, &lease.peer().name);
+        ctx.tries.begin(&lease.peer().name);
         ctx.lease = Some(lease);
         ctx.answered = false;
         ctx.passed_over = false;
+        ctx.body_set = false;
         Ok(Box::new(peer))
     }
 
@@ -221,8 +204,9 @@ impl ProxyHttp for Gateway {
         _: Option<&Digest>,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        if let Some((_, proxy)) = self.proxy(ctx) {
-            ctx.last_of_kept = proxy.group.kept.is_last(fd, reused);
+        ctx.tries.connected();
+        if let Some(group) = self.group(ctx) {
+            ctx.last_of_kept = group.kept.is_last(fd, reused);
         }
         ctx.sent = true;
         Ok(())
@@ -239,7 +223,7 @@ impl ProxyHttp for Gateway {
 
     async fn request_body_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         _: bool,
         ctx: &mut Ctx,
@@ -248,6 +232,7 @@ impl ProxyHttp for Gateway {
         if ctx.body_bytes > limit(self.common(ctx)) {
             return Err(Error::new_down(ErrorType::HTTPStatus(413)));
         }
+        self.replace_body(session, ctx, body);
         Ok(())
     }
 
@@ -261,7 +246,11 @@ impl ProxyHttp for Gateway {
         if response.status.is_informational() && status != 101 {
             return Ok(());
         }
-        append(&mut ctx.upstream_statuses, response.status.as_str());
+        if !is_sound(&response.headers) {
+            return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
+        }
+        ctx.tries.answered(status);
+        ctx.accel_rate = self.accel_rate(ctx, &response.headers);
         ctx.answered = true;
         ctx.status = Some(status);
         if let Some(lease) = &ctx.lease {
@@ -276,6 +265,23 @@ impl ProxyHttp for Gateway {
             session.set_read_timeout(None);
         }
         Ok(())
+    }
+
+    /// `proxy_limit_rate` and `X-Accel-Limit-Rate`: how long to wait after a piece.
+    fn upstream_response_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<Option<Duration>> {
+        let rate = match ctx.accel_rate {
+            Some(rate) => rate,
+            None => self
+                .proxy(ctx)
+                .map_or(0, |(_, proxy)| proxy.model.passing.limit_rate),
+        };
+        Ok(pause(body.as_ref().map_or(0, Bytes::len), rate))
     }
 
     async fn response_filter(
@@ -337,6 +343,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Ctx) {
+        ctx.tries.end(None);
         if let Some(lease) = ctx.lease.take() {
             lease.finish(if ctx.answered {
                 Outcome::Answered
@@ -348,9 +355,10 @@ impl ProxyHttp for Gateway {
             .response_written()
             .map(|header| header.status.as_u16());
         let status = written.unwrap_or_else(unanswered);
-        let metrics = self
-            .proxy(ctx)
-            .map_or(&self.site.own, |(_, proxy)| &proxy.group.metrics);
+        let group = self.group(ctx);
+        let metrics = group
+            .as_ref()
+            .map_or(&self.site.own, |group| &group.metrics);
         metrics.answered(written.unwrap_or(0));
         if self.common(ctx).access_log {
             self.log_access(session, ctx, status);

@@ -6,7 +6,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 /// What the `Server` header of our own answers says.
-const SERVER: &str = "weir";
+pub(crate) const SERVER: &str = "weir";
 
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]

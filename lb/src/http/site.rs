@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::HeaderName;
+use pingora::connectors::l4::BindTo;
+use pingora::protocols::TcpKeepalive;
 use pingora::upstreams::peer::HttpPeer;
 use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::{self, Action, Http, Return};
@@ -15,12 +17,23 @@ use crate::error::LbError;
 use crate::group::Group;
 use crate::metrics::{Metrics, UpstreamMetrics};
 
+/// `proxy_socket_keepalive`: the kernel's usual times.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive {
+    idle: Duration::from_secs(7200),
+    interval: Duration::from_secs(75),
+    count: 9,
+    #[cfg(target_os = "linux")]
+    user_timeout: Duration::ZERO,
+};
+
 /// The whole `http` block.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) servers: Vec<Server>,
     pub(crate) maps: Vec<model::Map>,
     pub(crate) groups: Vec<Arc<Group>>,
+    /// For upstreams that only a request names.
+    pub(crate) metrics: Metrics,
     /// Answers that no upstream gave.
     pub(crate) own: UpstreamMetrics,
 }
@@ -55,7 +68,8 @@ pub(crate) enum Do {
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) model: model::Proxy,
-    pub(crate) group: Arc<Group>,
+    /// `None` if the URL has variables.
+    pub(crate) group: Option<Arc<Group>>,
     pub(crate) set_headers: Vec<(HeaderName, String, Template)>,
     pub(crate) hide_headers: Vec<HeaderName>,
 }
@@ -70,8 +84,8 @@ pub(crate) struct AddHeader {
 
 impl Proxy {
     /// A peer of the group as Pingora wants it.
-    pub(crate) fn pingora_peer(&self, addr: &Addr) -> Option<HttpPeer> {
-        pingora_peer(addr, &self.model, &self.group)
+    pub(crate) fn pingora_peer(&self, addr: &Addr, group: &Group) -> Option<HttpPeer> {
+        pingora_peer(addr, &self.model, group)
     }
 }
 
@@ -96,6 +110,7 @@ impl Site {
             servers,
             maps: http.maps.clone(),
             groups,
+            metrics: metrics.clone(),
             own: metrics.upstream("-"),
         })
     }
@@ -144,25 +159,28 @@ fn make_proxy(
     http: &Http,
     groups: &[Arc<Group>],
 ) -> Result<Proxy, LbError> {
+    let upstream = model.upstream.and_then(|place| http.upstreams.get(place));
+    let group = model.upstream.and_then(|place| groups.get(place));
     let bad = |addr: &str| LbError::Upstream {
         addr: addr.to_owned(),
-        at: http
-            .upstreams
-            .get(model.upstream)
-            .map_or_else(|| location.pos.clone(), |upstream| upstream.pos.clone()),
+        at: upstream.map_or_else(|| location.pos.clone(), |upstream| upstream.pos.clone()),
     };
-    let group = groups.get(model.upstream).ok_or_else(|| bad(&model.host))?;
-    if let Some(peer) = group
-        .peers()
-        .iter()
-        .find(|peer| pingora_peer(&peer.addr, model, group).is_none())
-    {
-        return Err(bad(&peer.name));
+    if group.is_none() && model.url.is_none() {
+        return Err(bad(&model.host));
+    }
+    if let Some(group) = group {
+        let peers = group.peers();
+        let mut unfit = peers
+            .iter()
+            .filter(|peer| pingora_peer(&peer.addr, model, group).is_none());
+        if let Some(peer) = unfit.next() {
+            return Err(bad(&peer.name));
+        }
     }
     // Names were checked as tokens while loading, so none is lost here.
     let named = |name: &str| HeaderName::from_bytes(name.as_bytes()).ok();
     Ok(Proxy {
-        group: Arc::clone(group),
+        group: group.map(Arc::clone),
         set_headers: model
             .set_headers
             .iter()
@@ -190,6 +208,12 @@ fn pingora_peer(addr: &Addr, proxy: &model::Proxy, group: &Group) -> Option<Http
     peer.options.write_timeout = time(proxy.send_timeout_ms);
     // Each upstream keeps its own: what one may carry is the upstream's to say.
     peer.group_key = group.serial;
+    peer.options.bind_to = proxy.passing.bind.map(|ip| {
+        let mut bind = BindTo::default();
+        bind.addr = Some((ip, 0).into());
+        bind
+    });
+    peer.options.tcp_keepalive = proxy.passing.socket_keepalive.then(|| KEEPALIVE.clone());
     peer.options.idle_timeout = time(group.keepalive_timeout_ms);
     Some(peer)
 }

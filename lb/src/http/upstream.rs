@@ -1,12 +1,14 @@
-//! The request as the upstream gets it, and its answer as the client gets it.
+//! The request as the upstream gets it.
 //!
 //! Pingora has taken off hop-by-hop headers already, and left `Upgrade` only if it asks for a
 //! WebSocket; what `proxy_set_header` says of `Connection` and `Upgrade` can therefore only pass
 //! on a WebSocket, never smuggle another protocol through.
 
+use bytes::Bytes;
 use http::HeaderValue;
-use http::header::{CONNECTION, EXPECT, HeaderName, LOCATION, UPGRADE};
-use pingora::http::{RequestHeader, ResponseHeader};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use http::{Method, Version};
+use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use weir_conf::nginx::model;
 
@@ -28,8 +30,20 @@ impl Gateway {
         if let Some(target) = target(session.req_header(), location, &proxy.model, ctx) {
             request.set_raw_path(&target)?;
         }
+        let passing = &proxy.model.passing;
+        if !passing.headers {
+            bare(request);
+        }
         // Answered already.
         request.remove_header(&EXPECT);
+        if let Some(template) = &passing.method {
+            let method = self.values(session, ctx).value(template).into_owned();
+            // One that is no method is left as the client's.
+            if let Ok(method) = Method::from_bytes(&method) {
+                request.set_method(method);
+            }
+        }
+        self.frame(session, request, ctx, passing)?;
         let websocket = request.headers.contains_key(UPGRADE);
         let mut upgrade = false;
         let mut connection = None;
@@ -51,38 +65,69 @@ impl Gateway {
         }
         request.remove_header(&UPGRADE);
         request.remove_header(&CONNECTION);
-        if proxy.group.keepalive == 0 || ctx.last_of_kept || has_token(&connection, b"close") {
+        let kept = self.group(ctx).is_some_and(|group| group.keepalive > 0);
+        if !kept || passing.http_1_0 || ctx.last_of_kept || has_token(&connection, b"close") {
             request.insert_header("Connection", "close")?;
         }
         Ok(())
     }
+}
 
-    /// Rewrites an answer's header for the client. 1xx pass as they are.
-    pub(crate) fn adjust(
+impl Gateway {
+    /// `proxy_set_body` and `proxy_pass_request_body off`: what goes in place of a piece of the
+    /// client's body.
+    pub(crate) fn replace_body(&self, session: &Session, ctx: &mut Ctx, body: &mut Option<Bytes>) {
+        let Some((_, proxy)) = self.proxy(ctx) else {
+            return;
+        };
+        let passing = &proxy.model.passing;
+        match &passing.set_body {
+            Some(template) if !ctx.body_set => {
+                let value = self.values(session, ctx).value(template).into_owned();
+                *body = Some(Bytes::from(value));
+                ctx.body_set = true;
+            }
+            None if passing.body => {}
+            // An empty piece is not sent, and not the end.
+            _ => *body = body.as_ref().map(|_| Bytes::new()),
+        }
+    }
+
+    /// Sees to the body's length and the version it is told in.
+    fn frame(
         &self,
         session: &Session,
-        response: &mut ResponseHeader,
+        request: &mut RequestHeader,
         ctx: &Ctx,
+        passing: &model::proxy::Passing,
     ) -> pingora::Result<()> {
-        if response.status.is_informational() {
-            return Ok(());
+        let given = match &passing.set_body {
+            Some(template) => Some(self.values(session, ctx).value(template).len()),
+            None if !passing.body => Some(0),
+            None => None,
+        };
+        let had_length = request.headers.contains_key(CONTENT_LENGTH)
+            || request.headers.contains_key(TRANSFER_ENCODING);
+        if let Some(length) = given.filter(|length| *length > 0 || had_length) {
+            request.remove_header(&TRANSFER_ENCODING);
+            request.insert_header("Content-Length", length)?;
         }
-        if let Some((_, proxy)) = self.proxy(ctx) {
-            for name in &proxy.hide_headers {
-                response.remove_header(name);
-            }
-            redirect(response, &proxy.model)?;
-        }
-        if let Some(cookie) = self.sticky_cookie(session, ctx) {
-            response.append_header("Set-Cookie", cookie)?;
-        }
-        for (name, value) in self.added(session, ctx, response.status.as_u16()) {
-            // A value with a line break in it must not become two headers: it is left out.
-            if let Ok(value) = HeaderValue::from_bytes(&value) {
-                response.append_header(name, value)?;
-            }
+        // What comes in chunks has no length before its end, which 1.0 would need.
+        if passing.http_1_0 && !request.headers.contains_key(TRANSFER_ENCODING) {
+            request.set_version(Version::HTTP_10);
         }
         Ok(())
+    }
+}
+
+/// `proxy_pass_request_headers off`: what tells of the body stays.
+fn bare(request: &mut RequestHeader) {
+    let names: Vec<HeaderName> = request.headers.keys().cloned().collect();
+    for name in names {
+        let framing = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION, UPGRADE];
+        if !framing.contains(&name) {
+            request.remove_header(&name);
+        }
     }
 }
 
@@ -95,6 +140,9 @@ fn target(
 ) -> Option<Vec<u8>> {
     let raw = request.raw_path();
     let origin = uri::origin_form(raw)?;
+    if let Some(uri) = ctx.target.as_ref().and_then(|target| target.uri.as_ref()) {
+        return Some(uri.clone());
+    }
     let Some(replacement) = &proxy.uri else {
         return (origin.len() != raw.len()).then(|| origin.to_vec());
     };
@@ -130,21 +178,6 @@ fn set(
             request.remove_header(name);
             Ok(())
         }
-    }
-}
-
-/// `proxy_redirect`: the first prefix that fits is replaced.
-fn redirect(response: &mut ResponseHeader, proxy: &model::Proxy) -> pingora::Result<()> {
-    let Some(location) = response.headers.get(LOCATION) else {
-        return Ok(());
-    };
-    let replaced = proxy.redirects.iter().find_map(|(from, to)| {
-        let rest = location.as_bytes().strip_prefix(from.as_bytes())?;
-        HeaderValue::from_bytes(&[to.as_bytes(), rest].concat()).ok()
-    });
-    match replaced {
-        Some(location) => response.insert_header("Location", location),
-        None => Ok(()),
     }
 }
 

@@ -12,6 +12,7 @@ use weir_conf::nginx::template::{Part, Template, Var};
 
 use super::conn::Conn;
 use super::proxy::Ctx;
+use super::tries::Time;
 use super::uri;
 
 /// What variables are looked up in.
@@ -79,11 +80,19 @@ impl Values<'_> {
             }
             Var::ServerName => out.extend_from_slice(self.server_name.as_bytes()),
             Var::ProxyHost => {
-                out.extend_from_slice(self.proxy.map_or("", |proxy| &proxy.host).as_bytes());
+                let target = self.ctx.target.as_ref().map(|it| it.host.as_str());
+                let host = target.or(self.proxy.map(|proxy| proxy.host.as_str()));
+                out.extend_from_slice(host.unwrap_or_default().as_bytes());
             }
-            Var::ProxyPort => write_number(out, self.proxy.map(|proxy| proxy.port)),
-            Var::UpstreamAddr => out.extend_from_slice(self.ctx.upstream_addrs.as_bytes()),
-            Var::UpstreamStatus => out.extend_from_slice(self.ctx.upstream_statuses.as_bytes()),
+            Var::ProxyPort => {
+                let target = self.ctx.target.as_ref().map(|it| it.port);
+                write_number(out, target.or(self.proxy.map(|proxy| proxy.port)));
+            }
+            Var::UpstreamAddr => self.ctx.tries.write_addrs(out),
+            Var::UpstreamStatus => self.ctx.tries.write_statuses(out),
+            Var::UpstreamConnectTime => self.ctx.tries.write_times(Time::Connect, out),
+            Var::UpstreamHeaderTime => self.ctx.tries.write_times(Time::Header, out),
+            Var::UpstreamResponseTime => self.ctx.tries.write_times(Time::Response, out),
             Var::Status => write_number(out, self.ctx.status),
             Var::Pid => write_number(out, Some(std::process::id())),
         }

@@ -16,6 +16,7 @@ mod failover;
 mod health;
 mod http;
 mod nodes;
+mod passing;
 mod tcp;
 mod tools;
 mod upgrade;

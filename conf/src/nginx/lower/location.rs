@@ -53,7 +53,10 @@ pub(super) fn location(
             return Err(child.fault(Kind::Value, message));
         };
         let check = upstream::health_check(child, true)?;
-        attach_check(child, refs.upstreams.get_mut(proxy.upstream), check)?;
+        let upstream = proxy
+            .upstream
+            .and_then(|place| refs.upstreams.get_mut(place));
+        attach_check(child, upstream, check)?;
     }
     let common = inherited.common();
     Ok(Location {
@@ -151,9 +154,22 @@ fn proxy(
     lowering: &Lowering<'_>,
 ) -> Result<Proxy, Error> {
     let url = directive.arg(0).unwrap_or_default();
+    let scope = &inherited.0;
+    let explicit = scope.redirects.clone();
     if url.contains('$') {
-        let message = "variables in \"proxy_pass\" are not supported by weir yet";
-        return Err(directive.fault(Kind::Unsupported, message));
+        if explicit.as_ref().is_some_and(|it| it.default) {
+            let message = "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables";
+            return Err(directive.fault(Kind::Value, message));
+        }
+        return Ok(Proxy {
+            upstream: None,
+            url: Some(value(directive, 0, refs)?),
+            uri: None,
+            host: String::new(),
+            port: 80,
+            redirects: explicit.unwrap_or_default().pairs,
+            ..common(inherited)
+        });
     }
     if url.starts_with("https://") {
         let message = "https:// in \"proxy_pass\" is not supported by weir yet";
@@ -165,26 +181,41 @@ fn proxy(
     let (host, uri) = split_url(rest);
     let upstream =
         upstream::find_or_make(directive, host, Some(80), &mut refs.upstreams, lowering)?;
-    let scope = &inherited.0;
-    let redirects = scope.redirects.clone().unwrap_or(Redirects {
+    let redirects = explicit.unwrap_or(Redirects {
         default: true,
         pairs: vec![],
     });
     Ok(Proxy {
-        upstream,
+        upstream: Some(upstream),
         uri: uri.map(str::to_owned),
         host: host.to_owned(),
         port: port_of(host),
-        set_headers: with_defaults(scope.set_headers.clone().unwrap_or_default()),
-        hide_headers: scope.hide_headers.clone().unwrap_or_default(),
         redirects: resolve_redirects(&redirects, url, uri, location),
+        ..common(inherited)
+    })
+}
+
+/// What a `proxy_pass` has of the blocks around it.
+fn common(inherited: &Inherited) -> Proxy {
+    let scope = &inherited.0;
+    let hidden = scope.hide_headers.as_deref().unwrap_or_default();
+    Proxy {
+        upstream: None,
+        url: None,
+        uri: None,
+        host: String::new(),
+        port: 0,
+        set_headers: with_defaults(scope.set_headers.clone().unwrap_or_default()),
+        hide_headers: scope.passing.hidden(hidden),
+        redirects: Vec::new(),
+        passing: scope.passing.passing(),
         connect_timeout_ms: scope.connect_timeout_ms.unwrap_or(60_000),
         send_timeout_ms: scope.proxy_send_timeout_ms.unwrap_or(60_000),
         read_timeout_ms: scope.read_timeout_ms.unwrap_or(60_000),
         next: inherited.next(),
         next_tries: scope.next_tries.unwrap_or(0),
         next_timeout_ms: scope.next_timeout_ms.unwrap_or(0),
-    })
+    }
 }
 
 /// `host[:port]` and the URI, if there is one. `unix:/path:/uri` parts at the second colon.
@@ -231,12 +262,15 @@ fn resolve_redirects(
     url: &str,
     uri: Option<&str>,
     location: &str,
-) -> Vec<(String, String)> {
+) -> Vec<(Template, Template)> {
+    let text = |text: &str| Template {
+        parts: vec![Part::Text(text.to_owned())],
+    };
     let mut pairs = redirects.pairs.clone();
     if redirects.default {
         pairs.push(match uri {
-            Some(_) => (url.to_owned(), location.to_owned()),
-            None => (format!("{url}/"), "/".to_owned()),
+            Some(_) => (text(url), text(location)),
+            None => (text(&format!("{url}/")), text("/")),
         });
     }
     pairs

@@ -9,6 +9,7 @@ use super::super::parse::Directive;
 use super::super::template::{self, Template};
 use super::super::value as values;
 use super::http::Refs;
+use super::passing::PassingScope;
 use super::{Lowering, Once, invalid_parameter, invalid_value, number, size_bytes, time_ms};
 
 /// What one block sets itself.
@@ -33,13 +34,14 @@ pub(super) struct Scope {
     pub(super) next: Option<NextUpstream>,
     pub(super) next_tries: Option<u32>,
     pub(super) next_timeout_ms: Option<u64>,
+    pub(super) passing: PassingScope,
 }
 
 /// `proxy_redirect` as written; `default` needs the location to be worked out.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Redirects {
     pub(super) default: bool,
-    pub(super) pairs: Vec<(String, String)>,
+    pub(super) pairs: Vec<(Template, Template)>,
 }
 
 impl Scope {
@@ -53,6 +55,9 @@ impl Scope {
         let mut once = Once::default();
         for directive in block.children() {
             if scope.list(directive, refs)? || scope.access_log(directive, lowering) {
+                continue;
+            }
+            if scope.passing.read(directive, refs, &mut once)? {
                 continue;
             }
             if scope.scalar(directive, lowering)? {
@@ -92,7 +97,6 @@ impl Scope {
             "proxy_next_upstream" => self.next = Some(next_upstream(d)?),
             "proxy_next_upstream_tries" => self.next_tries = Some(number(d, 0)?),
             "proxy_next_upstream_timeout" => self.next_timeout_ms = Some(time_ms(d, 0)?),
-            "proxy_http_version" => http_version(d, lowering)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -128,13 +132,15 @@ impl Scope {
                 match (first, d.arg(1)) {
                     ("off", None) => {}
                     ("default", None) => redirects.default = true,
-                    (from, Some(to)) if !from.starts_with('~') && !d_has_variable(d) => {
-                        redirects.pairs.push((from.to_owned(), to.to_owned()));
-                    }
                     (_, None) => return Err(invalid_parameter(d, first)),
+                    (from, Some(_)) if !from.starts_with('~') => {
+                        redirects
+                            .pairs
+                            .push((value(d, 0, refs)?, value(d, 1, refs)?));
+                    }
                     _ => {
-                        let message = "expressions and variables in \"proxy_redirect\" are not \
-                                       supported by weir yet";
+                        let message =
+                            "expressions in \"proxy_redirect\" are not supported by weir yet";
                         return Err(d.fault(Kind::Unsupported, message));
                     }
                 }
@@ -191,6 +197,7 @@ impl Inherited {
             next: inner.next.or(outer.next),
             next_tries: inner.next_tries.or(outer.next_tries),
             next_timeout_ms: inner.next_timeout_ms.or(outer.next_timeout_ms),
+            passing: inner.passing.within(&outer.passing),
         })
     }
 
@@ -266,23 +273,6 @@ fn off() -> NextUpstream {
     }
 }
 
-/// 1.1 is what is spoken; 1.0 is taken for the same, as it only asks for less.
-fn http_version(d: &Directive, lowering: &mut Lowering<'_>) -> Result<(), Error> {
-    match d.arg(0).unwrap_or_default() {
-        "1.1" => Ok(()),
-        "1.0" => {
-            let what = "proxy_http_version 1.0".to_owned();
-            lowering.no_op(d, what, "HTTP/1.1 is spoken to upstreams");
-            Ok(())
-        }
-        "2" => {
-            let message = "\"proxy_http_version 2\" is not supported by weir yet";
-            Err(d.fault(Kind::Unsupported, message))
-        }
-        other => Err(d.fault(Kind::Value, format!("invalid value \"{other}\""))),
-    }
-}
-
 /// The first word as a header's name (RFC 9110 section 5.1: a token).
 fn header_name(d: &Directive) -> Result<String, Error> {
     let name = d.arg(0).unwrap_or_default();
@@ -308,8 +298,4 @@ pub(super) fn value(d: &Directive, arg: usize, refs: &Refs) -> Result<Template, 
 
 fn first(d: &Directive) -> &str {
     d.arg(0).unwrap_or_default()
-}
-
-fn d_has_variable(d: &Directive) -> bool {
-    d.args.iter().any(|token| token.text.contains('$'))
 }

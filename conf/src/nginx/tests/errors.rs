@@ -260,10 +260,20 @@ fn the_unsupported_is_refused() {
             "location / { proxy_pass https://127.0.0.1; }",
             "https:// in \"proxy_pass\"",
         ),
+        ("proxy_bind $host;", "variables and \"transparent\""),
         (
-            "location / { proxy_pass http://$host; }",
-            "variables in \"proxy_pass\"",
+            "proxy_limit_rate $host;",
+            "variables in \"proxy_limit_rate\"",
         ),
+        (
+            "proxy_ignore_client_abort on;",
+            "\"proxy_ignore_client_abort on\"",
+        ),
+        (
+            "proxy_cookie_path ~x y;",
+            "expressions in \"proxy_cookie_path\"",
+        ),
+        ("proxy_cookie_flags ~x secure;", "expressions and variables"),
         ("location / { }", "static files"),
         ("server_name ~^x;", "regular expressions in \"server_name\""),
         ("add_header X $request_id;", "variable \"request_id\""),

@@ -25,7 +25,7 @@ fn feed(bytes: &[u8]) {
 
 /// Text made of what configurations are made of, so that it gets past the tokenizer.
 fn nearly() -> impl Strategy<Value = String> {
-    let names: Vec<&'static str> = table::ROWS.iter().map(|row| row.name).collect();
+    let names: Vec<&'static str> = table::rows().map(|row| row.name).collect();
     let word = prop_oneof![
         4 => proptest::sample::select(names).prop_map(str::to_owned),
         4 => proptest::sample::select(vec![

@@ -13,11 +13,11 @@ use pingora::{Error, ErrorType};
 use tokio::time::Instant;
 use weir_conf::nginx::model::{Common, Server as ServerModel};
 
-use super::answer::{is_sound, pause};
 use super::conn::Conn;
 use super::failure::{Stage, has_begun, status_for, unanswered};
 use super::reply::Reply;
 use super::request::limit;
+use super::rewritten::{is_sound, pause};
 use super::site::{Location, Site};
 use super::target::Target;
 use super::tries::Tries;

@@ -117,7 +117,7 @@ impl Lb {
         })
     }
 
-    /// Binds every address of the configuration. Needs a tokio runtime.
+    /// Binds every address of the configuration.
     ///
     /// # Errors
     /// The first address that cannot be had; those bound before are let go.

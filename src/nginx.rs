@@ -98,10 +98,9 @@ impl Fault {
 
 fn go(args: &Args, places: &Places, early: &ErrorLog) -> Result<ExitCode, Fault> {
     let config = load(args, places)?;
-    for warning in &config.warnings {
-        let plain = warning.strip_prefix("[warn] ").unwrap_or(warning);
-        early.say(LogLevel::Warn, plain);
-        complain(&format!("[warn] {plain}"));
+    for warning in warnings(&config) {
+        early.say(LogLevel::Warn, &warning);
+        complain(&format!("[warn] {warning}"));
     }
     if args.test {
         test(args, places, &config)?;
@@ -133,6 +132,20 @@ fn load(args: &Args, places: &Places) -> Result<Config, Fault> {
         ..nginx::LoadOptions::default()
     };
     nginx::load(&places.file, &options).map_err(|error| Fault::of(&error))
+}
+
+/// What is worth a word, without its level.
+fn warnings(config: &Config) -> Vec<String> {
+    let plain = |it: &String| it.strip_prefix("[warn] ").unwrap_or(it).to_owned();
+    let mut all: Vec<String> = config.warnings.iter().map(plain).collect();
+    if config.main.process.user.is_some() && !rustix::process::geteuid().is_root() {
+        all.push(
+            "the \"user\" directive makes sense only if the master process runs with super-user \
+             privileges, ignored"
+                .to_owned(),
+        );
+    }
+    all
 }
 
 /// `-t`, `-T`: everything that can be tried without listening.

@@ -13,15 +13,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::Listen;
 
 use crate::error::LbError;
+use crate::generation::Target;
 use crate::metrics::{ListenerMetrics, Metrics};
 
 /// nginx's `NGX_LISTEN_BACKLOG`.
@@ -130,13 +132,13 @@ fn remove_stale(path: &std::path::Path) {
 }
 
 impl Listener {
-    /// Accepts until `stop`, giving each connection to `serve`; then closes the socket.
+    /// Accepts until `stop`, giving each connection to what `target` is by then. Needs a tokio
+    /// runtime.
     pub(crate) async fn run(
-        self,
+        &self,
         stop: CancellationToken,
-        limit: Arc<Semaphore>,
         refused: prometheus::IntCounter,
-        mut serve: impl FnMut(Accepted),
+        target: Arc<ArcSwap<Target>>,
     ) {
         let acceptor = match self.acceptor() {
             Ok(acceptor) => acceptor,
@@ -152,19 +154,11 @@ impl Listener {
                 accepted = acceptor.accept() => accepted,
             };
             match accepted {
-                Ok((io, remote, local)) => {
-                    let Ok(permit) = Arc::clone(&limit).try_acquire_owned() else {
+                Ok(arrived) => {
+                    if !target.load().take(arrived, &self.metrics) {
                         refused.inc();
                         tracing::warn!(listen = %self.addr, "worker_connections are not enough");
-                        continue;
-                    };
-                    self.metrics.accepted.inc();
-                    serve(Accepted {
-                        io,
-                        remote,
-                        local,
-                        permit,
-                    });
+                    }
                 }
                 Err(error) => {
                     tracing::error!(listen = %self.addr, %error, "accept() failed");

@@ -1,7 +1,8 @@
 //! From a checked configuration to a process that serves, and to its end.
 //!
 //! Order: logs, addresses, pid file, another user, threads: what needs root comes first, and
-//! threads last. TERM and INT end at once, QUIT when the last request is answered.
+//! threads last. TERM and INT end at once, QUIT when the last request is answered; HUP takes the
+//! file anew, and leaves everything as it was if that cannot be done.
 
 use super::errors::ErrorLog;
 use super::pid::PidFile;
@@ -11,23 +12,25 @@ use super::{Args, Fault, daemon, os_text};
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::Builder;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use weir_conf::nginx::Config;
-use weir_lb::{Bound, Lb, LbOptions};
+use weir_conf::nginx::process::LogLevel;
+use weir_lb::{Bound, Lb, LbOptions, Running};
 
 /// QUIT waits as long as it takes, unless `worker_shutdown_timeout` says otherwise.
 const DRAIN_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Serves until told to end.
-pub(super) fn live(_: &Args, places: &Places, config: Config) -> Result<ExitCode, Fault> {
+pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitCode, Fault> {
     let process = config.main.process.clone();
     let threads = config.main.worker_processes;
     if daemon::is_behind() {
         daemon::settle();
     }
+    // For who looks for it by name (`pidof`, `killall`), however it was called.
+    let _ = rustix::thread::set_name(c"nginx");
     let log = ErrorLog::new(super::sinks(&config, places)?);
     // Fails only when a log was started before.
     let _ = tracing_subscriber::registry().with(log.clone()).try_init();
@@ -56,7 +59,8 @@ pub(super) fn live(_: &Args, places: &Places, config: Config) -> Result<ExitCode
         .thread_name("nginx")
         .build()
         .map_err(|error| Fault::emerg(format!("cannot start threads ({})", os_text(&error))))?;
-    let result = runtime.block_on(serve(bound, &log));
+    let life = Life { args, places, log };
+    let result = runtime.block_on(life.serve(bound));
     runtime.shutdown_background();
     if let Some(pid) = pid {
         pid.remove();
@@ -66,37 +70,128 @@ pub(super) fn live(_: &Args, places: &Places, config: Config) -> Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(bound: Bound, log: &ErrorLog) -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut quit = signal(SignalKind::quit())?;
-    let mut reopen = signal(SignalKind::user_defined1())?;
-    let stop = CancellationToken::new();
-    let mut running = tokio::spawn(bound.run(stop.clone(), DRAIN_MAX));
-    tracing::info!(severity = "notice", "start worker processes");
-    if daemon::is_behind() {
-        let sinks = log.sinks();
-        daemon::ready(sinks.iter().find_map(|sink| sink.file()).map(|it| it.1))?;
+/// A process that serves.
+struct Life<'a> {
+    args: &'a Args,
+    places: &'a Places,
+    log: ErrorLog,
+}
+
+impl Life<'_> {
+    async fn serve(&self, bound: Bound) -> std::io::Result<()> {
+        let mut signals = Signals::new()?;
+        let mut running = bound.start();
+        tracing::info!(severity = "notice", "start worker processes");
+        if daemon::is_behind() {
+            let sinks = self.log.sinks();
+            daemon::ready(sinks.iter().find_map(|sink| sink.file()).map(|it| it.1))?;
+        }
+        loop {
+            match signals.next().await {
+                Told::End(name) => {
+                    said(name, "exiting");
+                    running.end().await;
+                    return Ok(());
+                }
+                Told::Quit => {
+                    said("3 (SIGQUIT)", "gracefully shutting down");
+                    break;
+                }
+                Told::Reload => {
+                    said("1 (SIGHUP)", "reconfiguring");
+                    self.reload(&mut running);
+                }
+                Told::Reopen => {
+                    said("10 (SIGUSR1)", "reopening logs");
+                    self.log.reopen();
+                }
+                Told::Pause => {
+                    said("28 (SIGWINCH)", "gracefully shutting down workers");
+                    running.pause();
+                }
+            }
+        }
+        let drain = running.drain(DRAIN_MAX);
+        tokio::pin!(drain);
+        loop {
+            tokio::select! {
+                () = &mut drain => return Ok(()),
+                told = signals.next() => match told {
+                    Told::End(name) => {
+                        said(name, "exiting");
+                        return Ok(());
+                    }
+                    Told::Reopen => self.log.reopen(),
+                    Told::Quit | Told::Reload | Told::Pause => {}
+                }
+            }
+        }
     }
-    loop {
+
+    /// Takes the file as it is now; if anything is wrong with it, the process goes on as it was.
+    fn reload(&self, running: &mut Running) {
+        // Names in the file may have to be resolved, which blocks.
+        let outcome = tokio::task::block_in_place(|| {
+            let config = super::load(self.args, self.places)?;
+            let sinks = super::sinks(&config, self.places)?;
+            for warning in &config.warnings {
+                let plain = warning.strip_prefix("[warn] ").unwrap_or(warning);
+                self.log.say(LogLevel::Warn, plain);
+            }
+            running.reload(&config).map_err(|error| Fault::of(&error))?;
+            Ok::<_, Fault>(sinks)
+        });
+        match outcome {
+            Ok(sinks) => {
+                self.log.set(sinks);
+                tracing::info!(severity = "notice", "start worker processes");
+            }
+            Err(fault) => self.log.say(fault.level, &fault.message),
+        }
+    }
+}
+
+/// What a signal asks for.
+enum Told {
+    /// TERM or INT: at once.
+    End(&'static str),
+    Quit,
+    Reload,
+    Reopen,
+    /// WINCH: nothing new, until the next reload.
+    Pause,
+}
+
+/// The signals, taken in from now on.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    hang_up: Signal,
+    reopen: Signal,
+    pause: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hang_up: signal(SignalKind::hangup())?,
+            reopen: signal(SignalKind::user_defined1())?,
+            pause: signal(SignalKind::window_change())?,
+        })
+    }
+
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = terminate.recv() => {
-                said("15 (SIGTERM)", "exiting");
-                return Ok(());
-            }
-            _ = interrupt.recv() => {
-                said("2 (SIGINT)", "exiting");
-                return Ok(());
-            }
-            _ = quit.recv() => {
-                said("3 (SIGQUIT)", "gracefully shutting down");
-                stop.cancel();
-            }
-            _ = reopen.recv() => {
-                said("10 (SIGUSR1)", "reopening logs");
-                log.reopen();
-            }
-            _ = &mut running => return Ok(()),
+            _ = self.terminate.recv() => Told::End("15 (SIGTERM)"),
+            _ = self.interrupt.recv() => Told::End("2 (SIGINT)"),
+            _ = self.quit.recv() => Told::Quit,
+            _ = self.hang_up.recv() => Told::Reload,
+            _ = self.reopen.recv() => Told::Reopen,
+            _ = self.pause.recv() => Told::Pause,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! not media. Here the API's traits meet what implements them.
 
 use crate::house::House;
+use crate::recordings::Recordings;
 use crate::rooms::{self, Published};
 use async_trait::async_trait;
 use axum::Router;
@@ -37,7 +38,11 @@ impl Routers {
         let published = Arc::new(Published::default());
         let state = ApiState {
             store: Arc::clone(&house.store),
-            rooms: rooms::wired(&published, &house.network.fetch),
+            rooms: rooms::wired(
+                &published,
+                Recordings::in_folder(&house.settings.layout.data_dir),
+                &house.network.fetch,
+            ),
             clock: Arc::clone(&house.clock),
             registry: house.registry.clone(),
             metrics: ApiMetrics::register(&house.registry)?,

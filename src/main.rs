@@ -15,6 +15,7 @@ mod last_seen;
 mod logging;
 mod network;
 mod nginx;
+mod recordings;
 mod roles;
 mod rooms;
 mod settings;

@@ -1,13 +1,14 @@
 //! What REST needs of this process and of other nodes: to end a stream that is published here, and
 //! to carry a command to the node where one is.
 
+use crate::recordings::Recordings;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
 use std::sync::{Arc, OnceLock};
 use weir_api::{BODY_BYTES_MAX, Forward, ForwardError, Rooms, Streams};
 use weir_cache::{FetchError, HttpFetch};
-use weir_cluster::{AppName, StreamKey, Viewers};
+use weir_cluster::StreamKey;
 use weir_origin::Origin;
 
 /// The port of Ant Media's nodes, whose addresses name none.
@@ -32,10 +33,6 @@ impl Streams for Published {
             Some(origin) => origin.stop(key).await,
             None => false,
         }
-    }
-
-    fn viewers(&self, _: &AppName) -> Option<Viewers> {
-        None
     }
 }
 
@@ -68,11 +65,15 @@ impl Forward for OtherNodes {
     }
 }
 
-/// The rooms of a process with these streams, whose way to other nodes is `fetch`.
-pub(crate) fn wired(published: &Arc<Published>, fetch: &Arc<HttpFetch>) -> Rooms {
+/// The rooms of a process with these streams and recordings, whose way to other nodes is `fetch`.
+pub(crate) fn wired(
+    published: &Arc<Published>,
+    recordings: Recordings,
+    fetch: &Arc<HttpFetch>,
+) -> Rooms {
     Rooms {
         streams: Arc::<Published>::clone(published),
+        media: Arc::new(recordings),
         forward: Arc::new(OtherNodes(Arc::clone(fetch))),
-        ..Rooms::none()
     }
 }

@@ -203,6 +203,7 @@ impl Settings {
             jwt_secret: management
                 .jwt_control_enabled
                 .then(|| weir_api::Secret::new(secret())),
+            jwks_url: management.jwks_url.clone().unwrap_or_default(),
             server_name: management.server_name.clone(),
             node_group: self.config.cluster.node_group.clone(),
             log_level: self.config.log.level.as_str().to_ascii_uppercase(),

@@ -32,8 +32,12 @@ pub(crate) enum ApiError {
     #[error("the body is longer than {max} bytes")]
     TooLong { max: usize },
     /// Another node's: it took the request and did not answer.
-    #[error("the stream's owner {host} did not answer ({reason}); it may have done what was asked")]
-    Owner { host: String, reason: String },
+    #[error("the {whose} {host} did not answer ({reason}); it may have done what was asked")]
+    Elsewhere {
+        whose: &'static str,
+        host: String,
+        reason: String,
+    },
     /// Ours, and nothing the client can mend.
     #[error("{0}")]
     Internal(String),
@@ -56,7 +60,7 @@ impl ApiError {
                 StatusCode::NOT_FOUND
             }
             Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Owner { .. } => StatusCode::BAD_GATEWAY,
+            Self::Elsewhere { .. } => StatusCode::BAD_GATEWAY,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Full(_) => StatusCode::INSUFFICIENT_STORAGE,

@@ -71,6 +71,24 @@ pub(crate) async fn count(State(shared): State<Arc<Shared>>) -> Result<Json<Simp
 }
 
 impl Shared {
+    /// The first node that is `wanted`.
+    pub(crate) async fn find_node(
+        &self,
+        wanted: impl Fn(&NodeRecord) -> bool,
+    ) -> Result<Option<NodeRecord>, ApiError> {
+        let mut offset = 0;
+        while offset < NODES_COUNTED_MAX {
+            let page = bounded(self.given.store.nodes(offset, LIST_SIZE_MAX)).await?;
+            let full = page.len() >= LIST_SIZE_MAX;
+            offset += page.len();
+            let found = page.into_iter().find(&wanted);
+            if found.is_some() || !full {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
     pub(crate) async fn nodes(&self, page: Page) -> Nodes {
         if page.size == 0 {
             return Ok(Json(Vec::new()));

@@ -2,7 +2,7 @@
 
 use crate::apps_rest::Rooms;
 use crate::error::ApiError;
-use crate::filter::NodeAddresses;
+use crate::filter::{KeySets, NodeAddresses, ReadOnce};
 use crate::management::{Machine, Management, OnAir, People};
 use crate::metrics::ApiMetrics;
 use crate::openapi::Documents;
@@ -109,6 +109,8 @@ pub(crate) struct Shared {
     pub(crate) documents: Documents,
     pub(crate) people: People,
     pub(crate) nodes: NodeAddresses,
+    pub(crate) networks: ReadOnce,
+    pub(crate) key_sets: KeySets,
     pub(crate) machine: Machine,
     pub(crate) on_air: OnAir,
 }
@@ -119,6 +121,8 @@ impl Shared {
         Self {
             people: People::new(Arc::<dyn Store>::clone(&given.store), cluster),
             nodes: NodeAddresses::new(Arc::clone(&given.store)),
+            networks: ReadOnce::new(),
+            key_sets: KeySets::new(),
             machine: Machine::new(),
             on_air: OnAir::new(),
             given,

@@ -128,7 +128,8 @@ fn without_owner(
     let mut document = existing.clone();
     document.known.status = status;
     document.known.owner = None;
-    for name in ["status", "owner", "updateTime"] {
+    document.known.hls_viewer_count = 0;
+    for name in ["status", "owner", "updateTime", "hlsViewerCount"] {
         document.extra.remove(name);
     }
     Some(document)

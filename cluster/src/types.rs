@@ -81,6 +81,8 @@ pub struct Broadcast {
     /// Media time over wall time of late, thousandths; 1,000 = real time. On the wire a float, 1.0.
     #[serde(rename = "speed", with = "thousandths")]
     pub speed_milli: i64,
+    /// HLS viewers on all edges, by estimate; see [`crate::audience`].
+    pub hls_viewer_count: u32,
     /// `host:port` at which the owning node serves HTTP to other nodes.
     #[serde(rename = "originAdress")]
     pub origin_adress: Option<String>,

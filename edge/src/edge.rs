@@ -23,7 +23,7 @@ pub struct Edge {
     pub(crate) source: Arc<Source>,
     pub(crate) fallback: Arc<dyn Fallback>,
     pub(crate) metrics: Metrics,
-    pub(crate) viewers: Viewers,
+    pub(crate) viewers: Arc<Viewers>,
     /// One permit a connection.
     pub(crate) room: Arc<Semaphore>,
 }
@@ -58,13 +58,18 @@ impl Edge {
         fallback: Arc<dyn Fallback>,
         registry: &Registry,
     ) -> Result<Arc<Self>, prometheus::Error> {
+        let viewers = Arc::new(Viewers::new());
         Ok(Arc::new(Self {
             options,
             cache: Cache::new(options.cache, registry)?,
-            source: Arc::new(Source { directory, fetch }),
+            source: Arc::new(Source {
+                directory,
+                fetch,
+                viewers: Arc::clone(&viewers),
+            }),
             fallback,
             metrics: Metrics::register(registry)?,
-            viewers: Viewers::new(),
+            viewers,
             room: Arc::new(Semaphore::new(
                 options.connections_max.min(Semaphore::MAX_PERMITS),
             )),

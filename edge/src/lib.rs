@@ -14,6 +14,7 @@
 //! ends the viewer's connection; it is never a short body that looks whole.
 
 mod answer;
+mod audience;
 mod connection;
 mod describe;
 mod edge;

@@ -4,20 +4,25 @@
 //! the directory asks anew then (no more often than its own limit allows), and another one that it
 //! names is asked, once.
 //!
+//! A playlist's request says how many viewers the stream has here ([`weir_cluster::audience`]).
+//!
 //! Runs inside the one fetch that all waiting viewers share, so a look-up or a retry happens once
 //! however many wait. Where a stream was when it ended is the directory's to know: it goes on
 //! telling the place for as long as ended playlists linger at the origin.
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use crate::viewers::Viewers;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use std::sync::Arc;
 use weir_cache::{EmptyBody, Fetch, FetchError, FetchRequest, FetchResponse};
-use weir_cluster::{Directory, StreamKey};
+use weir_cluster::{Directory, StreamKey, audience};
+
+const PLAYLIST_SUFFIX: &str = ".m3u8";
 
 /// Where objects come from.
-#[derive(Debug)]
 pub(crate) struct Source {
     pub(crate) directory: Directory,
     pub(crate) fetch: Arc<dyn Fetch>,
+    pub(crate) viewers: Arc<Viewers>,
 }
 
 impl Source {
@@ -49,7 +54,7 @@ impl Source {
         let Some(origin) = self.locate(stream).await? else {
             return Ok(nothing(StatusCode::NOT_FOUND));
         };
-        let first = self.ask(&origin, target).await;
+        let first = self.ask(stream, &origin, target).await;
         let wrong = match &first {
             Err(error) => error.retryable(),
             Ok(answer) => is_elsewhere(answer.status),
@@ -61,7 +66,7 @@ impl Source {
         match heir.map(|heir| heir.origin_adress) {
             Some(heir) if heir != origin => {
                 tracing::debug!(%stream, %origin, %heir, "the stream has moved");
-                self.ask(&heir, target).await
+                self.ask(stream, &heir, target).await
             }
             _ => first,
         }
@@ -77,11 +82,26 @@ impl Source {
         }
     }
 
-    async fn ask(&self, origin: &str, target: &str) -> Result<FetchResponse, FetchError> {
+    async fn ask(
+        &self,
+        stream: &StreamKey,
+        origin: &str,
+        target: &str,
+    ) -> Result<FetchResponse, FetchError> {
+        let mut headers = HeaderMap::new();
+        if target.ends_with(PLAYLIST_SUFFIX) {
+            let told = self
+                .viewers
+                .told_of(stream.app.as_str(), stream.id.as_str());
+            // Digits and a blank always are a header's value.
+            if let Ok(value) = HeaderValue::from_str(&told.to_string()) {
+                headers.insert(HeaderName::from_static(audience::HEADER), value);
+            }
+        }
         let request = FetchRequest {
             origin: origin.to_owned(),
             target: target.to_owned(),
-            headers: HeaderMap::new(),
+            headers,
         };
         self.fetch.fetch(request).await
     }

@@ -13,19 +13,21 @@
 //! so that a player with several connections may count as several. It is a figure for people and
 //! for balancing, not for bills.
 //!
+//! Each stream's own number is kept beside that ([`crate::audience`]), by the same mark.
+//!
 //! Memory: [`SLOTS`] times [`BITS`] bits, whatever happens. A request costs one hash and one atomic
 //! or; while a slot is being cleared a mark may be lost, and the next request sets it again.
 
+use crate::audience::{Audience, SLOTS};
 use http::{HeaderMap, header};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{BuildHasher as _, DefaultHasher, Hash as _, Hasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::Instant;
+use weir_cluster::audience::Told;
 
 /// Bits of one slot.
 const BITS: usize = 1 << 18;
-/// Slots looked back on.
-const SLOTS: usize = 5;
 /// How long one slot is filled, ms.
 const SLOT_MS: u128 = 4_000;
 const WORD_BITS: usize = 64;
@@ -41,6 +43,9 @@ struct Slot {
 pub(crate) struct Viewers {
     started: Instant,
     slots: [Slot; SLOTS],
+    streams: Audience,
+    /// This edge, as owners of streams tell edges apart.
+    edge: u64,
 }
 
 impl Viewers {
@@ -52,6 +57,8 @@ impl Viewers {
         Self {
             started: Instant::now(),
             slots: std::array::from_fn(|_| slot()),
+            streams: Audience::new(),
+            edge: RandomState::new().hash_one(std::process::id()),
         }
     }
 
@@ -59,6 +66,7 @@ impl Viewers {
     pub(crate) fn saw(&self, peer: SocketAddr, headers: &HeaderMap, app: &str, id: &str) {
         let mut hasher = DefaultHasher::new();
         (app, id).hash(&mut hasher);
+        let stream = hasher.finish();
         match headers.get(FORWARDED_FOR) {
             Some(addresses) => {
                 let player = headers.get(header::USER_AGENT);
@@ -70,8 +78,10 @@ impl Viewers {
             }
             None => peer.hash(&mut hasher),
         }
-        let bit = usize::try_from(hasher.finish() % (BITS as u64)).unwrap_or(0);
+        let viewer = hasher.finish();
+        let bit = usize::try_from(viewer % (BITS as u64)).unwrap_or(0);
         let span = self.span();
+        self.streams.saw(stream, viewer, span);
         let slot = self.slots.get(at(span));
         let Some(slot) = slot else { return };
         if slot.span.swap(span, Ordering::AcqRel) != span {
@@ -81,6 +91,16 @@ impl Viewers {
         }
         if let Some(word) = slot.words.get(bit / WORD_BITS) {
             word.fetch_or(1 << (bit % WORD_BITS), Ordering::Relaxed);
+        }
+    }
+
+    /// What this edge says to the owner of stream `app`/`id`.
+    pub(crate) fn told_of(&self, app: &str, id: &str) -> Told {
+        let mut hasher = DefaultHasher::new();
+        (app, id).hash(&mut hasher);
+        Told {
+            edge: self.edge,
+            viewers: self.streams.count(hasher.finish(), self.span()),
         }
     }
 

@@ -1,11 +1,12 @@
 //! The node's list of streams: how requests find a window and publishers an owner task.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use prometheus::IntGauge;
 use tokio::sync::{mpsc, oneshot};
+use weir_cluster::audience::Tally;
 use weir_cluster::{AppName, StreamKey};
 
 use crate::ingest::{PublishRefusal, PublishRequest, Publisher};
@@ -54,6 +55,15 @@ pub(crate) struct StreamHandle {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     /// The node that the stream was taken over from: it still has what it cut.
     pub(crate) former: ArcSwapOption<String>,
+    /// What edges say of its viewers. Held for one call, never across an await.
+    pub(crate) tally: Mutex<Tally>,
+}
+
+impl StreamHandle {
+    /// What edges said; a panic elsewhere left it whole.
+    pub(crate) fn tally(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// All streams of the node. The lock is held for a map operation, never across an await.

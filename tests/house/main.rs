@@ -23,6 +23,7 @@ mod load_soak;
 mod mongo_layout;
 mod nginx;
 mod origins;
+mod recordings;
 mod rest_nodes;
 mod settings;
 mod shared_store;

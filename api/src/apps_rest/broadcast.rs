@@ -27,6 +27,14 @@ pub(crate) struct Broadcast(Fields);
 /// What a client may say of a stream.
 pub(crate) struct BroadcastBody;
 
+/// Who watches, by protocol.
+const VIEWER_COUNTS: [&str; 4] = [
+    "hlsViewerCount",
+    "dashViewerCount",
+    "webRTCViewerCount",
+    "rtmpViewerCount",
+];
+
 shape::described!(Broadcast, BROADCAST, Answer);
 
 shape::described!(BroadcastBody, BROADCAST, Body);
@@ -51,15 +59,13 @@ impl Broadcast {
         let id = text(record, "streamId").unwrap_or_default();
         let rtmp = node.rtmp.base_url(&node.ip);
         set("rtmpURL", format!("{rtmp}/{app}/{id}").into());
-        let watched = [
-            "hlsViewerCount",
-            "dashViewerCount",
-            "webRTCViewerCount",
-            "rtmpViewerCount",
-        ]
-        .iter()
-        .any(|count| number(record, count) > 0);
-        set("anyoneWatching", watched.into());
+        // An owner that ended without a word left its last count behind.
+        let live = is_live(record, now_ms);
+        if !live {
+            VIEWER_COUNTS.iter().for_each(|count| set(count, 0.into()));
+        }
+        let watched = VIEWER_COUNTS.iter().any(|count| number(record, count) > 0);
+        set("anyoneWatching", (live && watched).into());
         Self(fields)
     }
 }

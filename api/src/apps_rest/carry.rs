@@ -1,7 +1,9 @@
 //! Commands for a live stream are carried to the node that owns it; answers about it come from the store.
 //!
 //! Ant Media's rule: POST, PUT and DELETE under `/broadcasts/{id}` go to the stream's `originAdress` while it is live
-//! there; GETs are never carried. A request that came from a node is not carried again, so that two nodes that
+//! there; GETs are never carried. A block of a subscriber goes to the node that the subscriber is connected to
+//! (`registeredNodeIp`), which alone can cut it off, and nowhere else. Only addresses that a node of the cluster has
+//! registered are called: the call carries the cluster's token. A request that came from a node is not carried again, so that two nodes that
 //! disagree on the owner cannot play ball with it. An owner that cannot be reached is passed over: the request is
 //! handled here, and a `Result` says so. A request that was sent, but not answered, may have been done: that is 502,
 //! and handled nowhere else.
@@ -11,7 +13,7 @@
 use super::rooms::{FORWARD_TIMEOUT, ForwardError};
 use super::{body, broadcast};
 use crate::error::ApiError;
-use crate::state::Shared;
+use crate::state::{Shared, bounded};
 use crate::wire::ResultJson;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::RawPathParamsRejection;
@@ -22,10 +24,12 @@ use http::request::Parts;
 use http::{Method, StatusCode, header};
 use std::convert::Infallible;
 use std::sync::Arc;
-use weir_cluster::{AppName, Fields, StreamKey};
+use weir_cluster::{AppName, Fields, Kind, NodeRecord, Place, StreamKey};
 
 /// What is carried begins so.
 const CARRIED_PATHS: &str = "/{app}/rest/v2/broadcasts";
+/// What goes to a subscriber's node ends so.
+const BLOCK_PATH: &str = "/subscribers/{sid}/block/{seconds}/{type}";
 /// Headers that go along; whom the request comes from was judged here.
 const CARRIED: [header::HeaderName; 3] =
     [header::CONTENT_TYPE, header::ACCEPT, header::AUTHORIZATION];
@@ -67,7 +71,8 @@ pub(crate) async fn carry(
     next: Next,
 ) -> Response {
     let command = [Method::POST, Method::PUT, Method::DELETE].contains(request.method());
-    let of_streams = matched.is_some_and(|path| path.as_str().starts_with(CARRIED_PATHS));
+    let matched = matched.as_ref().map_or("", MatchedPath::as_str);
+    let of_streams = matched.starts_with(CARRIED_PATHS);
     // A path that cannot be read is for the handler to refuse.
     let Some(params) = params.ok().filter(|_| command && of_streams) else {
         return next.run(request).await;
@@ -76,7 +81,13 @@ pub(crate) async fn carry(
         request.extensions_mut().insert(Hop::Last);
         return next.run(request).await;
     }
-    let Some(owner) = shared.owner_elsewhere(&params).await else {
+    let is_block = matched.ends_with(BLOCK_PATH);
+    let (node, whose) = if is_block {
+        (shared.subscribers_node(&params).await, "subscriber's node")
+    } else {
+        (shared.owner_elsewhere(&params).await, "stream's owner")
+    };
+    let Some(node) = node else {
         return next.run(request).await;
     };
     let (parts, body) = request.into_parts();
@@ -92,22 +103,23 @@ pub(crate) async fn carry(
             copy.headers_mut().insert(name, value.clone());
         }
     }
-    match shared.send(&owner, copy).await {
+    let host = broadcast::host_of(&node, &shared.given.node).to_owned();
+    match shared.send(&node, copy).await {
         Ok(answer) => answer.map(Body::from),
-        Err(ForwardError::Broken(reason)) => ApiError::Owner {
-            host: broadcast::host_of(&owner, &shared.given.node).to_owned(),
+        Err(ForwardError::Broken(reason)) => ApiError::Elsewhere {
+            whose,
+            host,
             reason,
         }
         .into_response(),
         Err(ForwardError::Unreachable(reason)) => {
-            tracing::warn!(%owner, reason, "a stream's owner cannot be reached; its command is handled here");
+            tracing::warn!(%node, whose, reason, "the node cannot be reached; its command is handled here");
             let mut request = Request::from_parts(parts, Body::from(bytes));
             request.extensions_mut().insert(Hop::Last);
             let response = next.run(request).await;
-            let host = broadcast::host_of(&owner, &shared.given.node);
             noted(
                 response,
-                &format!("handled here: the stream's owner {host} could not be reached"),
+                &format!("handled here: the {whose} {host} could not be reached"),
             )
         }
     }
@@ -151,16 +163,36 @@ impl Shared {
         }
     }
 
+    /// The address of another node that the subscriber in the path is connected to.
+    async fn subscribers_node(&self, params: &RawPathParams) -> Option<String> {
+        let app = AppName::parse(param(params, "app")?).ok()?;
+        let key = [param(params, "id")?, param(params, "sid")?];
+        let place = Place::in_app(Kind::Subscriber, &app, key);
+        let subscriber = bounded(self.given.store.get(&place)).await.ok()??;
+        let registered = broadcast::text(&subscriber, "registeredNodeIp")?.trim();
+        let here = &self.given.node.ip;
+        if registered.is_empty() || registered == here {
+            return None;
+        }
+        self.node_at(registered).await
+    }
+
+    /// Where the living node answers that is known by this address; `None` when there is none but this one.
+    async fn node_at(&self, address: &str) -> Option<String> {
+        let now_ms = self.judged_ms();
+        let known_by = |node: &NodeRecord| {
+            let http = node.http_address.as_deref();
+            node.alive_at(now_ms) && (node.ip == address || http == Some(address))
+        };
+        let node = self.find_node(known_by).await.ok()??;
+        let elsewhere = node.id != self.given.node.id;
+        elsewhere.then(|| node.http_address.unwrap_or(node.ip))
+    }
+
     /// The address of another node that owns the stream in the path, if it is live there.
     async fn owner_elsewhere(&self, params: &RawPathParams) -> Option<String> {
-        let param = |wanted| {
-            params
-                .iter()
-                .find(|(name, _)| *name == wanted)
-                .map(|(_, value)| value)
-        };
-        let app = AppName::parse(param("app")?).ok()?;
-        let record = self.record(&app, param("id")?).await.ok()??;
+        let app = AppName::parse(param(params, "app")?).ok()?;
+        let record = self.record(&app, param(params, "id")?).await.ok()??;
         if broadcast::is_live(&record, self.judged_ms()) {
             self.owner_of(&record)
         } else {
@@ -197,6 +229,13 @@ impl Shared {
             ))),
         }
     }
+}
+
+/// A part of the path.
+fn param<'a>(params: &'a RawPathParams, wanted: &str) -> Option<&'a str> {
+    let mut all = params.iter();
+    all.find(|(name, _)| *name == wanted)
+        .map(|(_, value)| value)
 }
 
 /// Whether an answer is a `Result` that tells of success.

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
-use weir_cluster::{AppName, StreamKey, Viewers};
+use weir_cluster::{AppName, StreamKey};
 
 /// How long a call to another node may take, connecting included.
 pub const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -20,16 +20,13 @@ pub trait Streams: Send + Sync + Debug {
     /// Ends a stream: its encoder is disconnected, its playlist ended, its ownership released. Returns when that is
     /// done; `false` when the stream is not published on this node.
     async fn stop(&self, key: &StreamKey) -> bool;
-
-    /// Viewers of the application's streams on this node now; `None` when they are not counted.
-    fn viewers(&self, app: &AppName) -> Option<Viewers>;
 }
 
 /// The recorded files.
 #[async_trait]
 pub trait Media: Send + Sync + Debug {
-    /// Removes a recording's file and its preview. `path` is the record's `filePath`: whatever wrote it, it must not
-    /// lead outside the application's folder.
+    /// Removes a recording's file, or its preview; one that is not there is no error. `path` is what the record says
+    /// (`streams/x.mp4`): whatever wrote it, it must not lead outside the application's folder.
     ///
     /// # Errors
     /// Why the file is still there, in words for the client.
@@ -92,10 +89,6 @@ struct Nothing;
 impl Streams for Nothing {
     async fn stop(&self, _: &StreamKey) -> bool {
         false
-    }
-
-    fn viewers(&self, _: &AppName) -> Option<Viewers> {
-        None
     }
 }
 

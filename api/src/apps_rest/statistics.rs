@@ -1,6 +1,8 @@
 //! Figures of streams, from their records: whichever node is asked, the answer is the owner's last report.
 //!
-//! -1 says that something is not counted, as in Ant Media.
+//! Viewers are those on all edges together, by estimate and at most some 6 s old ([`weir_cluster::audience`]); an
+//! application's are the sum of its live streams', which is read at most once a second. Nobody watches over WebRTC,
+//! DASH or RTMP in this version, so that these are 0. -1, as in Ant Media, is told of a stream that is not there.
 
 use super::broadcast::{self, number};
 use super::params::OfStream;
@@ -13,7 +15,7 @@ use axum::extract::State;
 use serde::Serialize;
 use std::sync::Arc;
 use utoipa::ToSchema;
-use weir_cluster::Viewers;
+use weir_cluster::{AppName, Fields};
 
 /// Who watches a stream.
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,7 +31,7 @@ pub(crate) struct BroadcastStatistics {
     dash: i64,
 }
 
-/// Who watches an application's streams on this node, and how many are live in the cluster.
+/// Who watches an application's streams, and how many are live, in the whole cluster.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AppStatistics {
@@ -57,13 +59,24 @@ impl BroadcastStatistics {
         dash: -1,
     };
 
-    fn of(viewers: Option<Viewers>) -> Self {
-        viewers.map_or(Self::UNCOUNTED, |viewers| Self {
-            rtmp: viewers.rtmp.into(),
-            hls: viewers.hls.into(),
-            webrtc: viewers.webrtc.into(),
-            dash: viewers.dash.into(),
-        })
+    const NOBODY: Self = Self {
+        rtmp: 0,
+        hls: 0,
+        webrtc: 0,
+        dash: 0,
+    };
+
+    /// Of a record as seen at `now_ms`; whoever ended without a word had viewers to its end, and has none now.
+    fn of(record: &Fields, now_ms: i64) -> Self {
+        if !broadcast::is_live(record, now_ms) {
+            return Self::NOBODY;
+        }
+        Self {
+            rtmp: number(record, "rtmpViewerCount"),
+            hls: number(record, "hlsViewerCount"),
+            webrtc: number(record, "webRTCViewerCount"),
+            dash: number(record, "dashViewerCount"),
+        }
     }
 }
 
@@ -76,15 +89,9 @@ pub(crate) async fn of_stream(
 ) -> Result<Json<BroadcastStatistics>, ApiError> {
     let app = &shared.app(&app)?;
     let record = shared.record(app, &id).await?;
-    Ok(Json(record.map_or(
-        BroadcastStatistics::UNCOUNTED,
-        |record| BroadcastStatistics {
-            rtmp: number(&record, "rtmpViewerCount"),
-            hls: number(&record, "hlsViewerCount"),
-            webrtc: number(&record, "webRTCViewerCount"),
-            dash: number(&record, "dashViewerCount"),
-        },
-    )))
+    let now_ms = shared.judged_ms();
+    let told = record.map(|record| BroadcastStatistics::of(&record, now_ms));
+    Ok(Json(told.unwrap_or(BroadcastStatistics::UNCOUNTED)))
 }
 
 /// `GET /broadcasts/total-broadcast-statistics`.
@@ -96,9 +103,23 @@ pub(crate) async fn of_app(
 ) -> Result<Json<AppStatistics>, ApiError> {
     let app = &shared.app(&app)?;
     Ok(Json(AppStatistics {
-        watchers: BroadcastStatistics::of(shared.given.rooms.streams.viewers(app)),
+        watchers: BroadcastStatistics {
+            hls: shared.hls_viewers(app).await?,
+            ..BroadcastStatistics::NOBODY
+        },
         active_live_stream_count: shared.live_count(app, Vec::new()).await?,
     }))
+}
+
+impl Shared {
+    /// Viewers of the application's live streams.
+    pub(crate) async fn hls_viewers(&self, app: &AppName) -> Result<i64, ApiError> {
+        let live = self.live(app).await?;
+        Ok(live
+            .iter()
+            .map(|stream| i64::from(stream.hls_viewer_count))
+            .sum())
+    }
 }
 
 /// `GET /broadcasts/{id}/stream-info`: the videos of a live stream; empty when it is not live.

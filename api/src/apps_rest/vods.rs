@@ -23,6 +23,9 @@ use weir_cluster::{AppName, Fields, Kind, Place, Query};
 /// Fields that a search looks into.
 const SEARCHED: &[&str] = &["vodId", "vodName", "streamName", "streamId"];
 
+/// Fields that name a recording's files.
+const FILES: [(&str, &str); 2] = [("filePath", "file"), ("previewFilePath", "preview")];
+
 /// A recording as it is answered.
 #[derive(Serialize)]
 #[serde(transparent)]
@@ -169,10 +172,12 @@ impl Shared {
         let Some(record) = bounded(self.given.store.get(&place)).await? else {
             return Ok(false);
         };
-        if let Some(path) = text(&record, "filePath").filter(|path| !path.is_empty())
-            && let Err(reason) = self.given.rooms.media.remove(app, path).await
-        {
-            remarks.push(format!("the file of {id} was not removed: {reason}"));
+        for (field, what) in FILES {
+            if let Some(path) = text(&record, field).filter(|path| !path.is_empty())
+                && let Err(reason) = self.given.rooms.media.remove(app, path).await
+            {
+                remarks.push(format!("the {what} of {id} was not removed: {reason}"));
+            }
         }
         bounded(self.given.store.delete(&place)).await
     }

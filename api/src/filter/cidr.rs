@@ -2,9 +2,12 @@
 
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 /// The most networks of one list that are looked at.
 const NETWORKS_MAX: usize = 256;
+/// Lists that are kept read; the least used go first.
+const LISTS_MAX: u64 = 512;
 
 /// Networks, and what of the text was none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,6 +50,22 @@ impl CidrList {
     }
 }
 
+/// Lists by their text, each read once: settings rarely change, and every request of an application asks.
+#[derive(Debug)]
+pub(crate) struct ReadOnce(moka::sync::Cache<String, Arc<CidrList>>);
+
+impl ReadOnce {
+    pub(crate) fn new() -> Self {
+        Self(moka::sync::Cache::new(LISTS_MAX))
+    }
+
+    /// The list that `text` says.
+    pub(crate) fn get(&self, text: &str) -> Arc<CidrList> {
+        self.0
+            .get_with_by_ref(text, || Arc::new(CidrList::parse(text)))
+    }
+}
+
 impl std::fmt::Display for CidrList {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let words: Vec<_> = self.networks.iter().map(ToString::to_string).collect();
@@ -77,6 +96,14 @@ mod tests {
         assert!(allows("2001:db8::/32", "2001:db8::7") && !allows("2001:db8::/32", "2001:db9::7"));
         assert!(allows("0.0.0.0/0", "2001:db8::7") && allows("0.0.0.0/0", "8.8.8.8"));
         assert!(!allows("", "127.0.0.1"));
+    }
+
+    #[test]
+    fn a_list_is_read_once_and_another_text_is_another_list() {
+        let lists = ReadOnce::new();
+        let first = lists.get("10.0.0.0/8");
+        assert!(Arc::ptr_eq(&first, &lists.get("10.0.0.0/8")));
+        assert_eq!(*lists.get("10.0.0.9"), CidrList::parse("10.0.0.9"));
     }
 
     #[test]

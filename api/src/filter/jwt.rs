@@ -1,12 +1,13 @@
-//! Ant Media's JWT control: HS256 with one shared secret, no claim required; `exp` and `nbf` hold when they are there.
+//! Ant Media's JWT control: no claim required; `exp` and `nbf` hold when they are there.
 //!
-//! A key set at a URL (`jwksURL`) is not fetched in this version: with control on and no secret, nothing passes.
+//! With a key set at a URL (`jwksURL`, see [`super::jwks`]) tokens are signed with a private key whose public half is
+//! in the set; without one they are HS256 under one shared secret. An empty secret and no URL: nothing passes.
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde::Deserialize;
 
 /// The longest token that is looked at, bytes.
-const TOKEN_BYTES_MAX: usize = 8 * 1024;
+pub(crate) const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 #[derive(Deserialize)]
 struct Claims {
@@ -18,18 +19,22 @@ struct Claims {
 
 /// Whether `token` (`Bearer ` in front or not) was signed with `secret` and holds at `now_ms`.
 pub(crate) fn is_valid(token: &str, secret: &str, now_ms: i64) -> bool {
-    let token = strip_bearer(token.trim());
-    if secret.is_empty() || token.len() > TOKEN_BYTES_MAX {
+    let key = DecodingKey::from_secret(secret.as_bytes());
+    !secret.is_empty() && is_signed(bare(token), &key, Algorithm::HS256, now_ms)
+}
+
+/// Whether `token`, bare, was signed with `key` by this algorithm and no other, and holds at `now_ms`.
+pub(crate) fn is_signed(token: &str, key: &DecodingKey, by: Algorithm, now_ms: i64) -> bool {
+    if token.len() > TOKEN_BYTES_MAX {
         return false;
     }
-    let mut validation = Validation::new(Algorithm::HS256);
+    let mut validation = Validation::new(by);
     // The times are judged below, by the node's clock, which tests set.
     validation.validate_exp = false;
     validation.validate_nbf = false;
     validation.validate_aud = false;
     validation.required_spec_claims.clear();
-    let key = DecodingKey::from_secret(secret.as_bytes());
-    let Ok(decoded) = jsonwebtoken::decode::<Claims>(token, &key, &validation) else {
+    let Ok(decoded) = jsonwebtoken::decode::<Claims>(token, key, &validation) else {
         return false;
     };
     #[expect(clippy::cast_precision_loss, reason = "ms of today fit an f64 exactly")]
@@ -38,8 +43,10 @@ pub(crate) fn is_valid(token: &str, secret: &str, now_ms: i64) -> bool {
     exp.is_none_or(|exp| now_s < exp) && nbf.is_none_or(|nbf| nbf <= now_s)
 }
 
-fn strip_bearer(token: &str) -> &str {
+/// A token without the `Bearer ` that may stand before it.
+pub(crate) fn bare(token: &str) -> &str {
     const BEARER: &str = "bearer ";
+    let token = token.trim();
     match token.get(..BEARER.len()) {
         Some(word) if word.eq_ignore_ascii_case(BEARER) => token[BEARER.len()..].trim_start(),
         _ => token,

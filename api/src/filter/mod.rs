@@ -16,10 +16,13 @@
 
 pub(crate) mod cidr;
 mod client;
+mod jwks;
 pub(crate) mod jwt;
 mod nodes;
 
 pub use cidr::CidrList;
+pub(crate) use cidr::ReadOnce;
+pub(crate) use jwks::{KeySets, check_url};
 pub(crate) use nodes::NodeAddresses;
 
 use crate::error::ApiError;
@@ -122,7 +125,7 @@ impl Shared {
         let security = self.given.management.apps.security(app);
         let security = security.unwrap_or_default();
         if security.ip_filter_enabled {
-            let allowed = CidrList::parse(&security.remote_allowed_cidr);
+            let allowed = self.networks.get(&security.remote_allowed_cidr);
             let client = self.client(head).await.ok_or(Refused::Address)?;
             if !allowed.contains(client) {
                 return Err(Refused::Address);
@@ -130,7 +133,8 @@ impl Shared {
         }
         if security.jwt_control_enabled {
             let token = text(&head.headers, header::AUTHORIZATION.as_str());
-            if !jwt::is_valid(token, &security.jwt_secret_key, self.now_ms()) {
+            let (url, secret) = (&security.jwks_url, &security.jwt_secret_key);
+            if !self.is_right(token, url, secret).await {
                 return Err(Refused::AppToken);
             }
         }
@@ -157,7 +161,8 @@ impl Shared {
         if let Some(secret) = &options.jwt_secret
             && !token.is_empty()
         {
-            return if jwt::is_valid(token, secret.expose(), self.now_ms()) {
+            let right = self.is_right(token, &options.jwks_url, secret.expose());
+            return if right.await {
                 Ok(Caller::Token)
             } else {
                 Err(refuse(Refused::ServerToken))
@@ -177,6 +182,15 @@ impl Shared {
             return Err(refuse(Refused::NotPermitted));
         }
         Ok(Caller::User(Arc::new(user)))
+    }
+
+    /// Whether a token is right: by the key set at `url` when there is one, else by `secret`.
+    async fn is_right(&self, token: &str, url: &str, secret: &str) -> bool {
+        if url.is_empty() {
+            jwt::is_valid(token, secret, self.now_ms())
+        } else {
+            self.key_sets.is_valid(token, url, self.now_ms()).await
+        }
     }
 
     /// The client's address; `None` when nobody knows it.

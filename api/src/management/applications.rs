@@ -140,7 +140,8 @@ pub(crate) async fn delete(
     UrlQuery(query): UrlQuery<DeleteQuery>,
 ) -> Told {
     if query.delete_db == Some(true) {
-        let words = "deleteDB=true is not part of this version; nothing was done";
+        let words = "nothing was done: deleteDB=true is not available here; without it the application goes and its \
+                     records stay, to be dropped in the database";
         return Ok(ResultJson::failed(words.to_owned()));
     }
     told(shared.given.management.apps.delete(&app_name(&name)?).await)
@@ -172,8 +173,8 @@ pub(crate) async fn live_streams(
     let app = shared.existing(&name)?;
     let live = shared.live(&app).await?;
     let told = live.into_iter().map(|stream| BroadcastInfo {
+        watcher_count: stream.hls_viewer_count.into(),
         name: stream.name.unwrap_or(stream.stream_id),
-        watcher_count: 0,
     });
     Ok(Json(told.collect()))
 }
@@ -189,7 +190,7 @@ pub(crate) async fn metrics_history(
     let app = shared.existing(&name)?;
     let live = shared.live(&app).await?;
     Ok(Json(MetricsHistory {
-        viewers: vec![0],
+        viewers: vec![shared.hls_viewers(&app).await?],
         streams: vec![live.len()],
     }))
 }

@@ -1,6 +1,6 @@
 //! The cluster's applications as the management REST's [`AppsAdmin`].
 
-use crate::filter::CidrList;
+use crate::filter::{self, CidrList};
 use crate::management::{AppSecurity, AppsAdmin, AppsError};
 use async_trait::async_trait;
 use weir_cluster::apps::{self, Apps};
@@ -21,6 +21,7 @@ impl AppsAdmin for Apps {
             remote_allowed_cidr: settings.remote_allowed_cidr().to_owned(),
             jwt_control_enabled: settings.jwt_control_enabled(),
             jwt_secret_key: settings.jwt_secret_key().to_owned(),
+            jwks_url: settings.jwks_url().to_owned(),
         })
     }
 
@@ -55,6 +56,11 @@ impl AppsAdmin for Apps {
                  between them"
             );
             return Err(AppsError::Invalid(words));
+        }
+        if let Err(words) = filter::check_url(settings.jwks_url())
+            && !settings.jwks_url().is_empty()
+        {
+            return Err(AppsError::Invalid(format!("jwksURL: {words}")));
         }
         Ok(self.set(app, settings).await?)
     }

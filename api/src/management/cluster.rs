@@ -106,17 +106,6 @@ impl Shared {
     }
 
     async fn has_node(&self, id: &str) -> Result<bool, ApiError> {
-        let mut offset = 0;
-        loop {
-            let size = crate::extract::LIST_SIZE_MAX;
-            let page = bounded(self.given.store.nodes(offset, size)).await?;
-            if page.iter().any(|node| node.id == id) {
-                return Ok(true);
-            }
-            offset += page.len();
-            if page.len() < size || offset >= crate::nodes::NODES_COUNTED_MAX {
-                return Ok(false);
-            }
-        }
+        Ok(self.find_node(|node| node.id == id).await?.is_some())
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Ant Media's are a Java process's. Here `jvmMemoryUsage` is the process's resident memory, and at most what the
 //! machine has; its "native" part is the same memory, since there is no other. Bytes, percent, ms as the names say.
-//! What cannot be read is 0. Read from the system at most once in [`AGE_MAX`], whoever asks.
+//! What cannot be read is 0. Viewers and query time are those of the node's last heartbeat; what Ant Media counts of
+//! its encoders, of WebRTC publishers and of its Vert.x workers is 0, for there are none. Read from the system at most once in [`AGE_MAX`], whoever asks.
 
 use crate::error::ApiError;
 use crate::management::server::{Licence, ServerTiming};
 use crate::openapi::Refusals;
-use crate::state::{Shared, bounded};
+use crate::state::Shared;
 use crate::wire::VersionJson;
 use axum::Json;
 use axum::extract::State;
@@ -20,6 +21,7 @@ use sysinfo::{
 };
 use tokio::time::Instant;
 use utoipa::ToSchema;
+use weir_cluster::Viewers;
 
 /// How old figures may be.
 const AGE_MAX: Duration = Duration::from_secs(1);
@@ -272,8 +274,10 @@ pub(crate) async fn system_resources(
         info,
     } = shared.machine.figures();
     let node = &shared.given.node;
-    let nodes = bounded(shared.given.store.nodes(0, crate::extract::LIST_SIZE_MAX)).await?;
-    let own = nodes.iter().find(|record| record.id == node.id);
+    let own = shared.find_node(|record| record.id == node.id).await?;
+    let viewers = own
+        .as_ref()
+        .map_or_else(Viewers::default, |own| own.viewers);
     let live = shared.total_live().await?;
     Ok(Json(SystemResources {
         instance_id: node.id.clone(),
@@ -292,9 +296,9 @@ pub(crate) async fn system_resources(
         db_average_query_time_ms: own.map_or(0, |record| record.db_query_average_time_ms),
         local_webrtc_live_streams: 0,
         local_live_streams: shared.live_here().await?,
-        local_webrtc_viewers: 0,
-        local_hls_viewers: 0,
-        local_dash_viewers: 0,
+        local_webrtc_viewers: viewers.webrtc,
+        local_hls_viewers: viewers.hls,
+        local_dash_viewers: viewers.dash,
         encoders_blocked: 0,
         encoders_not_opened: 0,
         publish_timeout_errors: 0,

@@ -10,6 +10,7 @@ mod applications;
 mod apps;
 mod attempts;
 mod cluster;
+mod later;
 mod legacy;
 mod machine;
 pub(crate) mod panel;
@@ -61,6 +62,8 @@ pub struct ManagementOptions {
     pub trusted_proxies: CidrList,
     /// `server.jwtServerSecretKey` when `server.jwtServerControlEnabled`; may be empty, then no token passes.
     pub jwt_secret: Option<Secret>,
+    /// `server.jwksURL`: whose keys sign those tokens in place of the secret; empty = the secret.
+    pub jwks_url: String,
     /// `server.name`.
     pub server_name: String,
     /// `nodeGroup`.
@@ -83,6 +86,7 @@ impl Default for ManagementOptions {
             allowed_dashboard_cidr: CidrList::parse("0.0.0.0/0"),
             trusted_proxies: CidrList::default(),
             jwt_secret: None,
+            jwks_url: String::new(),
             server_name: String::new(),
             node_group: "default".to_owned(),
             log_level: "INFO".to_owned(),
@@ -158,6 +162,8 @@ pub struct AppSecurity {
     pub jwt_control_enabled: bool,
     /// `jwtSecretKey`.
     pub jwt_secret_key: String,
+    /// `jwksURL`; empty = the secret counts.
+    pub jwks_url: String,
 }
 
 impl Default for AppSecurity {
@@ -167,6 +173,7 @@ impl Default for AppSecurity {
             remote_allowed_cidr: "127.0.0.1".to_owned(),
             jwt_control_enabled: false,
             jwt_secret_key: String::new(),
+            jwks_url: String::new(),
         }
     }
 }
@@ -254,7 +261,11 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
     let applications = OpenApiRouter::new()
         .routes(routes!(applications::list))
         .routes(routes!(applications::info))
-        .routes(routes!(applications::create, applications::delete))
+        .routes(routes!(
+            applications::create,
+            applications::delete,
+            later::upload
+        ))
         .routes(routes!(applications::reset))
         .routes(routes!(applications::live_streams))
         .routes(routes!(applications::metrics_history))
@@ -288,6 +299,7 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Shared>> {
         .merge(figures)
         .merge(cluster)
         .merge(legacy::routes())
+        .merge(later::routes())
         .merge(panel::routes())
 }
 

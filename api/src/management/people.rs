@@ -37,8 +37,8 @@ impl People {
     pub(crate) fn new(records: Arc<dyn Records>, auth: Arc<dyn ClusterAuth>) -> Self {
         Self {
             sessions: Sessions::new(Arc::clone(&records), auth),
+            attempts: Attempts::new(Arc::clone(&records)),
             records,
-            attempts: Attempts::default(),
             passwords: Passwords::new(),
             first: Mutex::default(),
         }
@@ -51,7 +51,7 @@ impl People {
         sent: &str,
         now_ms: i64,
     ) -> Result<Login, ApiError> {
-        if self.attempts.is_blocked(email, now_ms) {
+        if self.attempts.is_blocked(email, now_ms).await {
             return Ok(Login::Blocked);
         }
         // Counted before it is known, so that many tries at once are no way around.
@@ -59,10 +59,13 @@ impl People {
         let user = self.find(email).await?;
         let stored = user.as_ref().map(|user| user.password.clone());
         let verdict = self.passwords.verify(sent, stored).await?;
+        if self.attempts.count(email, now_ms).await {
+            return Ok(Login::Blocked);
+        }
         let (Some(user), true) = (user, verdict != Verdict::Wrong) else {
             return Ok(Login::Wrong);
         };
-        self.attempts.succeeded(email);
+        self.attempts.succeeded(email).await;
         if verdict == Verdict::RightButOld {
             self.set(email, Fields::from_iter([self.password(sent).await?]))
                 .await?;

@@ -10,6 +10,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
+use weir_cluster::Viewers;
 
 /// The most of the log in one answer, bytes (Ant Media's 500 kB).
 const LOG_BYTES_MAX: usize = 512_000;
@@ -149,6 +150,7 @@ pub(crate) async fn server_time(State(shared): State<Arc<Shared>>) -> Json<Serve
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LiveClientsSize {
+    /// Viewers on this node, as its last heartbeat says.
     total_connection_size: i64,
     total_live_stream_size: usize,
 }
@@ -159,10 +161,19 @@ pub(crate) struct LiveClientsSize {
 pub(crate) async fn live_clients_size(
     State(shared): State<Arc<Shared>>,
 ) -> Result<Json<LiveClientsSize>, ApiError> {
+    let id = &shared.given.node.id;
+    let own = shared.find_node(|node| node.id == *id).await?;
     Ok(Json(LiveClientsSize {
-        total_connection_size: 0,
+        total_connection_size: own.map_or(0, |own| all_of(own.viewers)),
         total_live_stream_size: shared.total_live().await?,
     }))
+}
+
+fn all_of(viewers: Viewers) -> i64 {
+    [viewers.hls, viewers.dash, viewers.webrtc, viewers.rtmp]
+        .into_iter()
+        .map(i64::from)
+        .sum()
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

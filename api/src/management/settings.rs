@@ -114,20 +114,22 @@ pub(crate) async fn change_of_server(
 ) -> Told {
     let options = &shared.given.management.options;
     let kept = [
-        ("serverName", options.server_name.as_str()),
-        ("nodeGroup", options.node_group.as_str()),
-        ("logLevel", options.log_level.as_str()),
+        ("serverName", "server.name", options.server_name.as_str()),
+        ("nodeGroup", "nodeGroup", options.node_group.as_str()),
+        ("logLevel", "log.level", options.log_level.as_str()),
     ];
-    let changed = |(name, now): &(&str, &str)| match set.get(*name) {
+    let changed = |(name, _, now): &(&str, &str, &str)| match set.get(*name) {
         None | Some(Value::Null) => false,
         Some(value) => !value
             .as_str()
             .is_some_and(|value| value.eq_ignore_ascii_case(now)),
     };
-    match kept.iter().find(|pair| changed(pair)) {
+    match kept.iter().find(|setting| changed(setting)) {
         None => Ok(ResultJson::ok()),
-        Some((name, _)) => {
-            let words = format!("{name} is a setting of the node's file; it is read at start");
+        Some((name, key, _)) => {
+            let words = format!(
+                "nothing was changed: {name} is this node's own; set {key} in its file and start it again"
+            );
             Ok(ResultJson::failed(words))
         }
     }

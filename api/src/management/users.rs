@@ -166,7 +166,7 @@ pub(crate) async fn change_password(
     Ok(([(header::SET_COOKIE, cookie)], ResultJson::done("Success")).into_response())
 }
 
-/// `GET /rest/v2/users/{email}/blocked`: whether too many logins failed under that name on this node.
+/// `GET /rest/v2/users/{email}/blocked`: whether too many logins failed under that name, on all nodes together.
 #[utoipa::path(get, path = "/rest/v2/users/{email}/blocked", tag = "users",
     params(("email" = String, Path, description = "The user's name")),
     responses((status = 200, body = ResultJson), Refusals))]
@@ -174,7 +174,8 @@ pub(crate) async fn blocked(
     State(shared): State<Arc<Shared>>,
     UrlPath(email): UrlPath<String>,
 ) -> Told {
-    let blocked = shared.people.attempts.is_blocked(&email, shared.now_ms());
+    let now_ms = shared.now_ms();
+    let blocked = shared.people.attempts.is_blocked(&email, now_ms).await;
     Ok(told(blocked, ""))
 }
 

@@ -5,6 +5,7 @@
 mod apps;
 mod broadcasts;
 mod filters;
+mod key_sets;
 mod management;
 mod nodes;
 mod openapi;

@@ -250,7 +250,50 @@ async fn each_part_of_the_figures_is_told_alone() {
             .send(Method::POST, "/rest/v2/server-settings", &other)
             .await
             .failure()
-            .contains("logLevel")
+            .contains("set log.level in its file")
+    );
+}
+
+#[tokio::test]
+async fn what_is_refused_says_what_to_do_instead() {
+    let api = Api::managed(ManagementOptions::default()).await;
+    let mut admin = Browser::admin(&api).await;
+    let name = "/rest/v2/applications/LiveApp";
+    for (method, path, instead) in [
+        (
+            Method::POST,
+            "/rest/v2/ssl-settings?domain=a.b&type=CUSTOM_DOMAIN",
+            "trusted.proxies",
+        ),
+        (Method::PUT, name, "POST on this path"),
+        (
+            Method::DELETE,
+            &format!("{name}?deleteDB=true"),
+            "records stay",
+        ),
+        (Method::GET, "/rest/v2/threads", "/metrics"),
+        (Method::GET, "/rest/v2/thread-dump", "gdb"),
+        (Method::GET, "/rest/v2/thread-dump-json", "gdb"),
+        (Method::GET, "/rest/v2/heap-dump", "gcore"),
+        (Method::POST, "/rest/v2/system/gc", "nothing to do"),
+        (
+            Method::GET,
+            "/rest/v2/system-resources/history",
+            "Prometheus",
+        ),
+        (Method::GET, "/rest/v2/network-status", "egressMbps"),
+    ] {
+        let answer = admin.send(method.clone(), path, &json!({})).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{method} {path}");
+        let words = answer.failure();
+        assert!(
+            words.starts_with("nothing was done: ") && words.contains(instead),
+            "{words}"
+        );
+    }
+    assert_eq!(
+        admin.get("/rest/v2/applications").await.json()["applications"][0],
+        "LiveApp"
     );
 }
 

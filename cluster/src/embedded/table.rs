@@ -14,6 +14,8 @@ pub const fn records_max(kind: Kind) -> usize {
             100_000
         }
         Kind::AppSettings | Kind::User => 10_000,
+        // As many as there are buckets (`api`), or a few more.
+        Kind::Login => 70_000,
         Kind::Secret => 100,
     }
 }

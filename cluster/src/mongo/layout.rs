@@ -29,7 +29,7 @@ pub(super) const fn class_of(kind: Kind) -> Option<&'static str> {
         Kind::ConnectionEvent => Some("ConnectionEvent"),
         Kind::AppSettings => Some("AppSettings"),
         Kind::User => Some("User"),
-        Kind::Analytics | Kind::Secret => None,
+        Kind::Analytics | Kind::Secret | Kind::Login => None,
     }
 }
 

@@ -68,6 +68,8 @@ pub enum Kind {
     /// What all nodes share and nobody else may read, the cluster key for one:
     /// `clusterdb.weirsecret`. Of no application: `app` is `None`.
     Secret,
+    /// Failed logins by name, for all nodes: `clusterdb.weirlogin`. Of no application: `app` is `None`.
+    Login,
 }
 
 impl Kind {
@@ -85,6 +87,7 @@ impl Kind {
             Self::AppSettings => &["appName"],
             Self::User => &["email"],
             Self::Secret => &["name"],
+            Self::Login => &["bucket"],
         }
     }
 
@@ -109,14 +112,19 @@ impl Kind {
             Self::Broadcast | Self::Subscriber | Self::AppSettings | Self::User | Self::Secret => {
                 true
             }
-            Self::Vod | Self::Token | Self::ConnectionEvent | Self::Analytics => false,
+            Self::Vod | Self::Token | Self::ConnectionEvent | Self::Analytics | Self::Login => {
+                false
+            }
         }
     }
 
     /// Whether it belongs to the whole cluster instead of to an application.
     #[must_use]
     pub const fn is_of_cluster(self) -> bool {
-        matches!(self, Self::AppSettings | Self::User | Self::Secret)
+        matches!(
+            self,
+            Self::AppSettings | Self::User | Self::Secret | Self::Login
+        )
     }
 
     /// Its name in one word.
@@ -132,6 +140,7 @@ impl Kind {
             Self::AppSettings => "appSettings",
             Self::User => "user",
             Self::Secret => "secret",
+            Self::Login => "login",
         }
     }
 
@@ -148,11 +157,12 @@ impl Kind {
             Self::AppSettings => "applications",
             Self::User => "users",
             Self::Secret => "secrets",
+            Self::Login => "failed logins",
         }
     }
 
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Broadcast,
         Self::Vod,
         Self::Token,
@@ -162,6 +172,7 @@ impl Kind {
         Self::AppSettings,
         Self::User,
         Self::Secret,
+        Self::Login,
     ];
 }
 
@@ -251,7 +262,8 @@ pub struct RecordChange {
     /// Which. Told are the kinds of [`Kind::is_told`]. An empty `key` says that a record of this
     /// kind and application went, and not which: every copy of that kind and application is old.
     pub place: Place,
-    /// What it is now; `None` when it was deleted.
+    /// What it is now; `None` when it was deleted, or when the store tells only which one
+    /// changed: then it must be read again.
     pub fields: Option<Arc<Fields>>,
 }
 
@@ -260,7 +272,7 @@ impl std::fmt::Debug for RecordChange {
         // Its fields may be a user's password, or a secret of the cluster's.
         f.debug_struct("RecordChange")
             .field("place", &self.place)
-            .field("deleted", &self.fields.is_none())
+            .field("to_be_read", &self.fields.is_none())
             .finish()
     }
 }

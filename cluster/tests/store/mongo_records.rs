@@ -9,7 +9,7 @@ use serde_json::json;
 use weir_cluster::{AppName, Fields, Kind, ManualClock, Records, Store};
 
 /// Where Ant Media has each kind.
-const LAYOUT: [(Kind, &str, &str); 9] = [
+const LAYOUT: [(Kind, &str, &str); 10] = [
     (Kind::Broadcast, "liveapp", "broadcast"),
     (Kind::Vod, "liveappVoD", "vod"),
     (Kind::Token, "liveapp_token", "token"),
@@ -19,6 +19,7 @@ const LAYOUT: [(Kind, &str, &str); 9] = [
     (Kind::AppSettings, "clusterdb", "AppSettings"),
     (Kind::User, "serverdb", "user"),
     (Kind::Secret, "clusterdb", "weirsecret"),
+    (Kind::Login, "clusterdb", "weirlogin"),
 ];
 
 async fn indexes(client: &Client, database: &str, collection: &str) -> Vec<String> {
@@ -56,7 +57,7 @@ async fn every_kind_is_where_ant_media_looks_for_it() {
         assert_eq!(stored.get_i64("n").unwrap(), 2);
         assert_eq!(stored.get_i64("m").unwrap(), 3);
         let class = stored.get_str("_t").ok();
-        let ours = matches!(kind, Kind::Analytics | Kind::Secret);
+        let ours = matches!(kind, Kind::Analytics | Kind::Secret | Kind::Login);
         assert_eq!(class.is_none(), ours, "{kind:?}: {class:?}");
         assert!(!store.get(&at).await.unwrap().unwrap().contains_key("_t"));
         let expected = match kind {

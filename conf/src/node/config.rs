@@ -155,6 +155,8 @@ pub struct ManagementConfig {
     pub jwt_control_enabled: bool,
     /// `server.jwtServerSecretKey`.
     pub jwt_secret_key: Option<Secret>,
+    /// `server.jwksURL`.
+    pub jwks_url: Option<String>,
 }
 
 /// The edge's cache and the directory's.

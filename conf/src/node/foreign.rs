@@ -82,7 +82,6 @@ const NAMES: &[&str] = &[
     "server.cpu_measurement_window_size",
     "server.free_ram",
     "server.heartbeatEnabled",
-    "server.jwksURL",
     "server.kafka_brokers",
     "server.licence_key",
     "server.localLicenceServerIp",

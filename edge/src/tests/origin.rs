@@ -22,6 +22,8 @@ pub(super) struct Origin {
 #[derive(Default)]
 struct Object {
     asked: usize,
+    /// The last request's word on viewers.
+    told: Option<String>,
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
@@ -97,6 +99,11 @@ impl Origin {
         pieces
     }
 
+    /// What the last request for `path` said of viewers.
+    pub(super) fn told(&self, path: &str) -> Option<String> {
+        self.objects.lock().unwrap().get(path)?.told.clone()
+    }
+
     pub(super) fn asked(&self, path: &str) -> usize {
         self.objects
             .lock()
@@ -110,6 +117,8 @@ async fn answer(State(origin): State<Origin>, request: axum::extract::Request) -
     let mut objects = origin.objects.lock().unwrap();
     let object = objects.entry(request.uri().to_string()).or_default();
     object.asked += 1;
+    let told = request.headers().get(weir_cluster::audience::HEADER);
+    object.told = told.map(|told| told.to_str().unwrap().to_owned());
     let status = if object.status == 0 {
         404
     } else {

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use std::sync::atomic::Ordering;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
+use weir_cluster::audience::Told;
 
 #[tokio::test]
 async fn a_playlist_says_what_caches_and_pages_need() {
@@ -204,4 +205,28 @@ async fn with_the_cache_off_every_request_reaches_the_origin() {
         assert_eq!(answer.header("cache-status"), "weir; fwd=bypass");
         assert_eq!(house.origin.asked(SEGMENT), asked);
     }
+}
+
+#[tokio::test]
+async fn a_playlists_owner_is_told_how_many_watch_here() {
+    let house = House::build(|_| ()).await;
+    let told = || -> Told { house.origin.told(PLAYLIST).unwrap().parse().unwrap() };
+    house.get(PLAYLIST).await;
+    assert_eq!(
+        told().viewers,
+        0,
+        "the first one is counted when it is answered"
+    );
+    for _ in 0..2 {
+        for viewer in ["192.0.2.2", "192.0.2.3"] {
+            let from = [("X-Forwarded-For", viewer)];
+            assert_eq!(house.ask("GET", PLAYLIST, &from).await.status, 200);
+        }
+    }
+    house.outdate(PLAYLIST);
+    let edge = told().edge;
+    house.get(PLAYLIST).await;
+    assert_eq!((told().viewers, told().edge), (3, edge));
+    house.get(SEGMENT).await;
+    assert_eq!(house.origin.told(SEGMENT), None);
 }

@@ -3,7 +3,8 @@
 //! Every object is answered whole from RAM, from an immutable snapshot: no lock is held, no byte
 //! copied, no store asked. Ranges, CORS and compression are the edge's work. GET and HEAD only;
 //! others are 405. What this node does not have may be another's ([`elsewhere`]); what nobody has
-//! is a 404, and what will be there in a moment a 503, which edges bridge with what they have.
+//! is a 404, and what will be there in a moment a 503, which edges bridge with what they have. Edges that ask for a
+//! playlist say how many watch ([`weir_cluster::audience`]).
 
 mod elsewhere;
 mod listen;
@@ -18,8 +19,9 @@ use axum::extract::State;
 use axum::routing::get;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Request, Response, StatusCode};
-use weir_cluster::ClusterKey;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use tokio::time::Instant;
+use weir_cluster::{ClusterKey, audience};
 use weir_media::TrackKind;
 
 pub use listen::{HttpLimits, HttpListener, Peer, serve_http};
@@ -28,6 +30,7 @@ use path::{Object, ObjectPath};
 use crate::metrics::{ObjectCounters, ObjectMetrics};
 use crate::peers::HOP_HEADER;
 use crate::stream::Context;
+use crate::streams::StreamHandle;
 use crate::window::Snapshot;
 
 const PLAYLIST_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
@@ -40,6 +43,7 @@ const IMMUTABLE: HeaderValue = HeaderValue::from_static("max-age=3600, immutable
 #[derive(Clone, Debug)]
 struct Objects {
     context: Arc<Context>,
+    key: ClusterKey,
 }
 
 /// The routes under which objects are served, and streams yielded; mergeable with others.
@@ -48,6 +52,7 @@ pub(crate) fn router(context: Arc<Context>, key: ClusterKey) -> Router {
         .route("/{app}/streams/{*object}", get(object))
         .with_state(Objects {
             context: Arc::clone(&context),
+            key: key.clone(),
         })
         .merge(yielding::router(context, key))
 }
@@ -58,6 +63,9 @@ async fn object(State(objects): State<Objects>, request: Request<Body>) -> Respo
     let named = ObjectPath::parse(path);
     let found = named.as_ref().and_then(|named| {
         let stream = objects.context.streams.get(&named.stream)?;
+        if let Object::Playlist(_) = named.object {
+            objects.hear(&stream, request.headers());
+        }
         find(&stream.snapshot.load(), named.object).map(|body| (named.object, body))
     });
     let peer = request.extensions().get::<Peer>();
@@ -100,6 +108,19 @@ async fn object(State(objects): State<Objects>, request: Request<Body>) -> Respo
         ),
     }
     respond(object, body)
+}
+
+impl Objects {
+    /// Takes in what an edge says of the stream's viewers; from a node of the cluster alone.
+    fn hear(&self, stream: &StreamHandle, headers: &HeaderMap) {
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let told = text(audience::HEADER).and_then(|told| told.parse().ok());
+        let Some(told) = told else { return };
+        let token = text(weir_cluster::key::HEADER).unwrap_or_default();
+        if self.key.verify(token, self.context.clock.now_ms()).is_ok() {
+            stream.tally().hear(told, Instant::now());
+        }
+    }
 }
 
 /// `Bytes` are shared, not copied.

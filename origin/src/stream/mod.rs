@@ -15,7 +15,7 @@ mod provisional;
 mod record;
 mod state;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{mpsc, watch};
@@ -55,6 +55,7 @@ pub(crate) fn start(context: &Arc<Context>, key: StreamKey) -> Arc<StreamHandle>
         asks,
         snapshot: ArcSwap::from_pointee(Snapshot::default()),
         former: ArcSwapOption::empty(),
+        tally: Mutex::default(),
     });
     let owner = owner::Owner::new(Arc::clone(context), key, Arc::clone(&handle));
     context.tasks.spawn(owner.run(inbox));

@@ -72,6 +72,11 @@ impl Record {
         self.received_bytes = self.received_bytes.saturating_add(bytes);
     }
 
+    /// So many watch.
+    pub(crate) const fn watched(&mut self, viewers: u32) {
+        self.broadcast.hls_viewer_count = viewers;
+    }
+
     /// The first segment is there.
     pub(crate) const fn live(&mut self) {
         self.broadcast.status = BroadcastStatus::Broadcasting;

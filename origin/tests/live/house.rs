@@ -150,7 +150,19 @@ impl House {
     }
 
     pub(crate) async fn ask(&self, method: &str, path: &str) -> Response<Body> {
-        let request = Request::builder().method(method).uri(path);
+        self.ask_with(method, path, &[]).await
+    }
+
+    pub(crate) async fn ask_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Response<Body> {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         let request = request.body(Body::empty()).unwrap();
         self.router.clone().oneshot(request).await.unwrap()
     }

@@ -16,3 +16,4 @@ mod rtmp;
 mod storeless;
 mod takeover;
 mod town;
+mod viewers;

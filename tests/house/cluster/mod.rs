@@ -8,6 +8,7 @@ mod clocks;
 mod edges;
 mod origins;
 mod store_away;
+mod watched;
 
 use crate::support::encoder::Pattern;
 use crate::support::viewer::wait_more;

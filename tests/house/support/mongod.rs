@@ -126,7 +126,12 @@ impl Mongod {
         self.command_on("admin", command)
     }
 
-    fn command_on(&self, database: &str, command: Document) -> mongodb::error::Result<Document> {
+    /// Runs a command on a database.
+    pub fn command_on(
+        &self,
+        database: &str,
+        command: Document,
+    ) -> mongodb::error::Result<Document> {
         let uri = format!("mongodb://{}/?directConnection=true", self.address());
         let runtime = tokio::runtime::Runtime::new().unwrap();
         runtime.block_on(async {

@@ -15,13 +15,12 @@ use weir_api::{Forward, ForwardError, Rooms, Streams};
 use weir_cluster::embedded::EmbeddedStore;
 use weir_cluster::key::HEADER;
 use weir_cluster::{
-    AppName, ClusterKey, EpochEnd, Kind, ManualClock, Ownership, Store, StreamKey, Viewers,
-    WallClock as _,
+    ClusterKey, EpochEnd, Kind, ManualClock, Ownership, Store, StreamKey, WallClock as _,
 };
 
 /// How the way to the owner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+pub(crate) enum Way {
     Open,
     Closed,
     NoAnswer,
@@ -81,19 +80,12 @@ impl Streams for Published {
         self.store.release(key, owner.epoch, end).await.unwrap();
         true
     }
-
-    fn viewers(&self, _: &AppName) -> Option<Viewers> {
-        Some(Viewers {
-            hls: 12,
-            ..Viewers::default()
-        })
-    }
 }
 
 /// An origin that publishes and a node beside it.
-struct Pair {
+pub(crate) struct Pair {
     origin: Api,
-    other: Api,
+    pub(crate) other: Api,
     wire: Arc<Wire>,
     published: Arc<Published>,
     key: ClusterKey,
@@ -101,7 +93,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(START_MS));
         let path = folder.path().join("store.redb");
@@ -143,21 +135,21 @@ impl Pair {
         }
     }
 
-    async fn publish(&self, id: &str, kept: bool) {
+    pub(crate) async fn publish(&self, id: &str, kept: bool) {
         let owner = self.origin.publish(id, kept).await;
         let key = StreamKey::parse("LiveApp", id).unwrap();
         self.published.held.lock().unwrap().insert(key, owner);
     }
 
-    async fn ask_other(&self, method: Method, path: &str) -> Answer {
+    pub(crate) async fn ask_other(&self, method: Method, path: &str) -> Answer {
         self.other.ask(method, &format!("{REST}/{path}"), &[]).await
     }
 
-    fn sent(&self) -> Vec<String> {
+    pub(crate) fn sent(&self) -> Vec<String> {
         self.wire.sent.lock().unwrap().clone()
     }
 
-    fn way(&self, way: Way) {
+    pub(crate) fn way(&self, way: Way) {
         *self.wire.way.lock().unwrap() = way;
     }
 }
@@ -323,22 +315,4 @@ async fn a_silent_owner_is_asked_nothing() {
         .await
         .success();
     assert_eq!(pair.sent(), [""; 0]);
-}
-
-#[tokio::test]
-async fn viewers_are_counted_where_somebody_counts_them() {
-    let pair = Pair::new();
-    let path = format!("{REST}/broadcasts/total-broadcast-statistics");
-    let counted = pair.origin.get(&path).await.json();
-    assert_eq!(
-        (
-            &counted["totalHLSWatchersCount"],
-            &counted["totalRTMPWatchersCount"]
-        ),
-        (&json!(12), &json!(0))
-    );
-    assert_eq!(
-        pair.other.get(&path).await.json()["totalHLSWatchersCount"],
-        -1
-    );
 }

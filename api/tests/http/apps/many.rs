@@ -164,8 +164,8 @@ async fn silent_owners_streams_are_not_counted_as_live() {
     api.clock.set(START_MS + 20_000);
     assert_eq!(api.get(&count).await.json()["number"], 300);
     let total = api.get(&total).await.json();
-    let expected = json!({"totalRTMPWatchersCount": -1, "totalHLSWatchersCount": -1, "totalWebRTCWatchersCount": -1,
-        "totalDASHWatchersCount": -1, "activeLiveStreamCount": 300});
+    let expected = json!({"totalRTMPWatchersCount": 0, "totalHLSWatchersCount": 0, "totalWebRTCWatchersCount": 0,
+        "totalDASHWatchersCount": 0, "activeLiveStreamCount": 300});
     assert_eq!(total, expected);
 }
 

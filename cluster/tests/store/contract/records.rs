@@ -17,7 +17,9 @@ pub(crate) fn fields(value: Value) -> Fields {
 
 pub(crate) fn place(kind: Kind, name: &str) -> Place {
     match kind {
-        Kind::AppSettings | Kind::User | Kind::Secret => Place::of_cluster(kind, name),
+        Kind::AppSettings | Kind::User | Kind::Secret | Kind::Login => {
+            Place::of_cluster(kind, name)
+        }
         Kind::Subscriber | Kind::Analytics => Place::in_app(kind, &app(), [name, "s"]),
         _ => Place::in_app(kind, &app(), [name]),
     }

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 const NETWORKS_MAX: usize = 256;
 const NAME_BYTES_MAX: usize = 253;
+const URL_BYTES_MAX: usize = 2048;
 /// HS256 wants a key at least as long as its hash to be worth it; Ant Media's panel makes 32 characters.
 const JWT_SECRET_BYTES: std::ops::RangeInclusive<usize> = 1..=4096;
 
@@ -82,8 +83,38 @@ pub(super) const MANAGEMENT: Section = Section {
                 },
             },
         },
+        Key {
+            name: "server.jwksURL",
+            aliases: &[],
+            default: DefaultValue::Unset("the secret counts"),
+            doc: "Where the public keys are that those tokens are signed with in place of the secret: a key \
+                  set (RFC 7517), fetched from here and nowhere else.",
+            kind: Kind::Other {
+                name: "URL",
+                expected: "an http:// or https:// URL of at most 2048 bytes, without a user or password in it",
+                put: |c, w| {
+                    put(
+                        &mut c.management.jwks_url,
+                        is_web(w.text).then(|| Some(w.text.to_owned())),
+                    )
+                },
+            },
+        },
     ],
 };
+
+/// Whether a text is a URL that may be fetched.
+fn is_web(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let host = rest.map_or("", |rest| rest.split(['/', '?', '#']).next().unwrap_or(""));
+    let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
+    !host.is_empty()
+        && !host.contains('@')
+        && text.len() <= URL_BYTES_MAX
+        && text.bytes().all(plain)
+}
 
 /// The text itself, when each item is a network.
 fn networks(text: &str) -> Option<String> {

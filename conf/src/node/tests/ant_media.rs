@@ -23,7 +23,7 @@ const FOREIGN: &[(&str, &str)] = &[
     (
         "server.",
         "licence_key= market_build=false marketplace= heartbeatEnabled=true \
-         jwksURL= kafka_brokers= memory_limit_percentage=75 \
+         kafka_brokers= memory_limit_percentage=75 \
          min_free_ram=10 free_ram=10 cpu_measurement_period_ms=1000 cpu_measurement_window_size=5 \
          srt_port=4200 origin_port=5000 statusWebHookURL= metrics_history_enabled=true",
     ),

@@ -99,6 +99,22 @@ pub(super) const TEXTS: &[Proof] = &[
         wrong: &[],
     },
     Proof {
+        key: "server.jwksURL",
+        field: |c| show(&c.management.jwks_url),
+        default: "None",
+        right: &[(
+            "https://id.example/keys?x=1",
+            r#"Some("https://id.example/keys?x=1")"#,
+        )],
+        wrong: &[
+            "ftp://id.example/",
+            "id.example",
+            "https://",
+            "http://a:b@id.example/",
+            "http://a b/",
+        ],
+    },
+    Proof {
         key: "cluster.key",
         field: |c| show(c.cluster.key.as_ref().map(|key| key.expose().to_owned())),
         default: "None",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use weir_cluster::{Broadcast, Claim, EpochEnd, Ownership};
 
 use super::{Connected, Event, Owner};
@@ -61,7 +62,10 @@ impl Owner {
         let (key, epoch, end) = (self.key.clone(), self.epoch, self.end_at(now_ms));
         // A record is there whenever a checkpoint is due.
         let broadcast = match self.record.as_mut() {
-            Some(record) => record.at(now_ms, media_time_ms),
+            Some(record) => {
+                record.watched(self.handle.tally().sum(Instant::now()));
+                record.at(now_ms, media_time_ms)
+            }
             None => Broadcast::new(&self.key.id, now_ms),
         };
         let call = calls::checkpoint(&self.context, key, epoch, broadcast, end);

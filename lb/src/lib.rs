@@ -16,6 +16,7 @@
 
 pub mod balance;
 mod error;
+mod generation;
 mod group;
 mod health;
 mod http;
@@ -26,4 +27,4 @@ mod metrics;
 mod run;
 
 pub use error::LbError;
-pub use run::{Bound, Lb, LbOptions};
+pub use run::{Bound, Lb, LbOptions, Running};

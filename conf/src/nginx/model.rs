@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use super::addr::Addr;
 use super::error::Pos;
+use super::process::Process;
 use super::template::Template;
 
 /// A whole configuration.
@@ -65,13 +66,15 @@ pub struct NoOp {
 /// Main and `events`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Main {
-    /// `worker_processes`; `None` is `auto`. Weir is one process: the number only scales
-    /// `worker_connections`.
+    /// `worker_processes`; `None` is `auto`. Weir is one process: the number scales
+    /// `worker_connections`, and as nginx it is the number of threads.
     pub worker_processes: Option<u32>,
     /// `worker_connections`
     pub worker_connections: u32,
     /// `worker_shutdown_timeout`
     pub shutdown_timeout_ms: Option<u64>,
+    /// The process itself, for one that runs as nginx.
+    pub process: Process,
 }
 
 impl Default for Main {
@@ -80,6 +83,7 @@ impl Default for Main {
             worker_processes: Some(1),
             worker_connections: 512,
             shutdown_timeout_ms: None,
+            process: Process::default(),
         }
     }
 }

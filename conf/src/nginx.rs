@@ -17,6 +17,7 @@ mod known;
 mod lower;
 pub mod model;
 pub mod parse;
+pub mod regex;
 mod shipped;
 pub mod table;
 pub mod template;
@@ -28,7 +29,9 @@ use std::path::Path;
 pub use addr::{Addr, Resolve, SystemResolver};
 pub use error::{Error, Kind, Pos};
 pub use model::Config;
+pub use regex::Regex;
 pub use shipped::{Behind, default_config_text};
+pub use value::size_bytes;
 
 /// Name given to text that did not come from a file, in errors.
 pub const INLINE_NAME: &str = "<built-in lb.conf>";
@@ -38,6 +41,8 @@ pub const INLINE_NAME: &str = "<built-in lb.conf>";
 pub struct LoadOptions {
     /// Accept `listen` on port 0 (the system picks one). nginx refuses it; tests need it.
     pub allow_port_zero: bool,
+    /// Where relative paths of files to serve begin; the configuration's directory if not given.
+    pub root_prefix: Option<std::path::PathBuf>,
     /// Bounds on what is read.
     pub limits: parse::Limits,
 }

@@ -6,8 +6,10 @@ mod files;
 mod grammar;
 mod meaning;
 mod nodes;
+mod places;
 mod robust;
 mod shipped;
+mod variables;
 
 use std::net::IpAddr;
 use std::path::Path;

@@ -14,7 +14,9 @@ use weir_conf::nginx::model::{Common, Server as ServerModel};
 
 use super::conn::Conn;
 use super::failure::{Stage, has_begun, status_for, unanswered};
-use super::reply::Reply;
+use super::flow::Flow;
+use super::machine::Phase;
+use super::reply::{Reply, Step};
 use super::request::limit;
 use super::site::{Location, Site};
 use super::vars::Values;
@@ -44,8 +46,14 @@ pub(crate) struct Ctx {
     pub(crate) location: Option<usize>,
     /// The host asked for, lower case, without port.
     pub(crate) host: String,
-    /// The normalised path, if it is not the one in the request line.
-    pub(crate) path: Option<Vec<u8>>,
+    /// Where it stands on its way.
+    pub(crate) flow: Flow,
+    /// The answer that an error's page gives, if it is one of our own.
+    pub(crate) pending: Option<Reply>,
+    /// Headers of the upstream's answer, if a variable may want them.
+    pub(crate) upstream_headers: Option<http::HeaderMap>,
+    /// Whether the upstream's answer is given up for an error page.
+    pub(crate) intercepted: bool,
     /// The peer in use.
     pub(crate) lease: Option<Lease>,
     /// Numbers of peers that failed.
@@ -68,6 +76,11 @@ pub(crate) struct Ctx {
 }
 
 impl Ctx {
+    /// Bytes of the request's body that went to a peer.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
     pub(crate) fn elapsed_ms(&self) -> u128 {
         self.started.elapsed().as_millis()
     }
@@ -96,7 +109,11 @@ impl Gateway {
                 .and_then(|server| server.names.first())
                 .map_or("", String::as_str),
             proxy: self.proxy(ctx).map(|(_, proxy)| &proxy.model),
-            maps: &self.site.maps,
+            site: &self.site,
+            session,
+            gateway: self,
+            reply: None,
+            depth: std::cell::Cell::new(0),
         }
     }
 
@@ -145,7 +162,10 @@ impl ProxyHttp for Gateway {
             server: 0,
             location: None,
             host: String::new(),
-            path: None,
+            flow: Flow::default(),
+            pending: None,
+            upstream_headers: None,
+            intercepted: false,
             lease: None,
             tried: Vec::new(),
             stale_tries: 0,
@@ -185,7 +205,9 @@ impl ProxyHttp for Gateway {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
         };
         let Some(lease) = proxy.group.acquire(&ctx.tried) else {
-            return Err(self.no_live(session, ctx));
+            let mut error = self.no_live(session, ctx);
+            self.error_page(session, ctx, &mut error);
+            return Err(error);
         };
         let Some(peer) = proxy.pingora_peer(&lease.peer().addr) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
@@ -246,8 +268,15 @@ impl ProxyHttp for Gateway {
         append(&mut ctx.upstream_statuses, response.status.as_str());
         ctx.answered = true;
         ctx.status = Some(status);
+        ctx.upstream_headers = Some(response.headers.clone());
         if self.passes_on(session, ctx, status) {
             ctx.passed_over = true;
+            return Err(Error::new_up(ErrorType::HTTPStatus(status)));
+        }
+        if status >= 300 && self.web(ctx).intercept_errors && self.has_page(ctx, status) {
+            ctx.intercepted = true;
+            let challenge = response.headers.get("www-authenticate");
+            ctx.flow.challenge = challenge.and_then(|it| Some(it.to_str().ok()?.to_owned()));
             return Err(Error::new_up(ErrorType::HTTPStatus(status)));
         }
         if status == 101 {
@@ -302,9 +331,15 @@ impl ProxyHttp for Gateway {
         };
         if let Some(status) = status {
             session.set_keepalive(None);
-            ctx.status = Some(status);
-            let mut reply = Reply::page(status);
-            reply.headers.extend(self.added(session, ctx, status));
+            let reply = match ctx.pending.take() {
+                Some(reply) => reply,
+                None => match self.run(session, ctx, Phase::Fail(status)) {
+                    Step::Reply(reply) => reply,
+                    // Too late for another upstream.
+                    Step::Close | Step::Proxy => Reply::page(status),
+                },
+            };
+            let reply = self.finish(session, ctx, reply);
             if reply.send(session).await.is_ok() {
                 linger(session).await;
             }

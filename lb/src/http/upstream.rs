@@ -28,6 +28,9 @@ impl Gateway {
         if let Some(target) = target(session.req_header(), location, &proxy.model, ctx) {
             request.set_raw_path(&target)?;
         }
+        if ctx.flow.as_get && request.method != http::Method::HEAD {
+            request.set_method(http::Method::GET);
+        }
         // Answered already.
         request.remove_header(&EXPECT);
         let websocket = request.headers.contains_key(UPGRADE);
@@ -73,13 +76,11 @@ impl Gateway {
             }
             redirect(response, &proxy.model)?;
         }
-        for (name, value) in self.added(session, ctx, response.status.as_u16()) {
-            // A value with a line break in it must not become two headers: it is left out.
-            if let Ok(value) = HeaderValue::from_bytes(&value) {
-                response.append_header(name, value)?;
-            }
+        if ctx.flow.err_status != 0 {
+            let status = http::StatusCode::from_u16(ctx.flow.err_status);
+            response.set_status(status.unwrap_or(response.status))?;
         }
-        Ok(())
+        self.add_to(session, ctx, response)
     }
 }
 
@@ -92,15 +93,27 @@ fn target(
 ) -> Option<Vec<u8>> {
     let raw = request.raw_path();
     let origin = uri::origin_form(raw)?;
-    let Some(replacement) = &proxy.uri else {
-        return (origin.len() != raw.len()).then(|| origin.to_vec());
-    };
     let (path, args) = uri::split(origin);
-    let normal = ctx.path.as_deref().unwrap_or(path);
+    let normal = ctx.flow.path.as_deref().unwrap_or(path);
+    let args = ctx.flow.args.as_deref().unwrap_or(args);
+    let Some(replacement) = &proxy.uri else {
+        if !ctx.flow.rewritten {
+            return (origin.len() != raw.len()).then(|| origin.to_vec());
+        }
+        let mut out = Vec::with_capacity(normal.len() + args.len() + 1);
+        uri::escape(normal, &mut out);
+        if !args.is_empty() {
+            out.push(b'?');
+            out.extend_from_slice(args);
+        }
+        return Some(out);
+    };
     let rest = if location.exact {
         &[][..]
+    } else if location.pathless {
+        normal
     } else {
-        normal.get(location.path.len()..)?
+        normal.get(location.path.len()..).unwrap_or_default()
     };
     let mut out = replacement.as_bytes().to_vec();
     if !replacement.starts_with('/') {
@@ -157,7 +170,7 @@ impl Gateway {
         let location = self.location(ctx)?;
         match &location.action {
             super::site::Do::Proxy(proxy) => Some((location, proxy)),
-            super::site::Do::Return(_) => None,
+            super::site::Do::Files | super::site::Do::StubStatus => None,
         }
     }
 }

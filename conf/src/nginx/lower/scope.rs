@@ -9,6 +9,7 @@ use super::super::parse::Directive;
 use super::super::template::{self, Template};
 use super::super::value as values;
 use super::http::Refs;
+use super::web::Pages;
 use super::{Lowering, Once, invalid_parameter, invalid_value, number, size_bytes, time_ms};
 
 /// What one block sets itself.
@@ -33,6 +34,7 @@ pub(super) struct Scope {
     pub(super) next: Option<NextUpstream>,
     pub(super) next_tries: Option<u32>,
     pub(super) next_timeout_ms: Option<u64>,
+    pub(super) pages: Pages,
 }
 
 /// `proxy_redirect` as written; `default` needs the location to be worked out.
@@ -53,6 +55,9 @@ impl Scope {
         let mut once = Once::default();
         for directive in block.children() {
             if scope.list(directive, refs)? || scope.access_log(directive, lowering) {
+                continue;
+            }
+            if scope.pages.read(directive, refs, &mut once)? {
                 continue;
             }
             if scope.scalar(directive, lowering)? {
@@ -191,6 +196,7 @@ impl Inherited {
             next: inner.next.or(outer.next),
             next_tries: inner.next_tries.or(outer.next_tries),
             next_timeout_ms: inner.next_timeout_ms.or(outer.next_timeout_ms),
+            pages: outer.pages.with(inner.pages),
         })
     }
 
@@ -203,7 +209,7 @@ impl Inherited {
         self.0.header_bytes_max.unwrap_or(4 * 8192)
     }
 
-    pub(super) fn common(&self) -> Common {
+    pub(super) fn common(&self, refs: &Refs) -> Common {
         let scope = &self.0;
         Common {
             client_max_body_bytes: scope.client_max_body_bytes.unwrap_or(1 << 20),
@@ -217,6 +223,7 @@ impl Inherited {
                 .clone()
                 .unwrap_or_else(|| "text/plain".to_owned()),
             access_log: scope.access_log.unwrap_or(true),
+            web: scope.pages.resolve(refs),
         }
     }
 
@@ -293,10 +300,14 @@ fn header_name(d: &Directive) -> Result<String, Error> {
     Ok(name.to_owned())
 }
 
-/// A word as a value with variables that is fit to stand in a header.
+/// A word as a value with variables.
 pub(super) fn value(d: &Directive, arg: usize, refs: &Refs) -> Result<Template, Error> {
-    let text = d.arg(arg).unwrap_or_default();
-    template::parse(text, &refs.map_names()).map_err(|message| {
+    text_value(d, d.arg(arg).unwrap_or_default(), refs)
+}
+
+/// A text of a directive's as a value with variables.
+pub(super) fn text_value(d: &Directive, text: &str, refs: &Refs) -> Result<Template, Error> {
+    template::parse(text, &refs.names).map_err(|message| {
         let kind = if message.contains("not supported") {
             Kind::Unsupported
         } else {

@@ -18,6 +18,7 @@ mod lower;
 pub mod model;
 pub mod parse;
 pub mod process;
+pub mod regex;
 mod shipped;
 pub mod table;
 pub mod template;
@@ -29,7 +30,9 @@ use std::path::Path;
 pub use addr::{Addr, Resolve, SystemResolver};
 pub use error::{Error, Kind, Pos};
 pub use model::Config;
+pub use regex::Regex;
 pub use shipped::{Behind, default_config_text};
+pub use value::size_bytes;
 
 /// Name given to text that did not come from a file, in errors.
 pub const INLINE_NAME: &str = "<built-in lb.conf>";
@@ -39,6 +42,8 @@ pub const INLINE_NAME: &str = "<built-in lb.conf>";
 pub struct LoadOptions {
     /// Accept `listen` on port 0 (the system picks one). nginx refuses it; tests need it.
     pub allow_port_zero: bool,
+    /// Where relative paths of files to serve begin; the configuration's directory if not given.
+    pub root_prefix: Option<std::path::PathBuf>,
     /// Bounds on what is read.
     pub limits: parse::Limits,
     /// The process runs as nginx: `pid`, `user` and the like are its to obey.

@@ -1,21 +1,31 @@
 //! HTTP: from a client's connection to an upstream's answer.
 //!
 //! `conn` and `serve` run a connection (deadline on headers, keep-alive) around Pingora's proxy;
-//! `route` and `uri` choose server and location as nginx does; `vars` works out values with
-//! variables; `proxy` is Pingora's set of hooks, with `request`, `upstream`, `rewritten` and `failure`
-//! for what they do, `target` and `tries` for where a request goes, `choice` for what a request says of its peer, and `reply` for the answers the balancer gives itself.
+//! `machine` takes a request through nginx's phases: `route` and `uri` choose server and location,
+//! `script` rewrites, `access` lets in, `files` finds files, `flow` is where the request stands and
+//! `vars` works out values with variables; `proxy` is Pingora's set of hooks, with `request`,
+//! `upstream`, `rewritten` and `failure` for what they do; `target`, `choice` and `tries` say where
+//! a request goes, `reply` and `answer` are the answers the balancer gives itself.
 
+mod access;
+mod answer;
+mod apr1;
 mod choice;
 mod conn;
 mod failure;
+mod files;
+mod flow;
 mod logged;
+mod machine;
 mod proxy;
 mod reply;
 mod request;
 mod rewritten;
 mod route;
+mod script;
 mod serve;
 mod site;
+mod stub;
 mod target;
 mod tries;
 mod upstream;

@@ -9,11 +9,15 @@ mod balancing;
 mod http;
 mod listen;
 mod location;
-mod map;
 mod passing;
 mod scope;
+mod script;
 mod stream;
 mod upstream;
+mod variable;
+mod web;
+
+use std::path::{Path, PathBuf};
 
 use super::addr::Resolve;
 use super::error::{Error, Kind};
@@ -26,6 +30,8 @@ use super::{LoadOptions, value};
 pub(super) struct Lowering<'a> {
     options: &'a LoadOptions,
     resolver: &'a dyn Resolve,
+    /// Where relative paths of files to serve begin.
+    prefix: PathBuf,
     noops: Vec<NoOp>,
     warnings: Vec<String>,
 }
@@ -48,6 +54,7 @@ pub(super) fn lower(
     let mut lowering = Lowering {
         options,
         resolver,
+        prefix: prefix(tree, options),
         noops: Vec::new(),
         warnings: Vec::new(),
     };
@@ -100,6 +107,16 @@ pub(super) fn lower(
     config.noops = lowering.noops;
     config.warnings.extend(lowering.warnings);
     Ok(config)
+}
+
+/// The directory that relative paths begin at: the one told, else the main file's.
+fn prefix(tree: &Tree, options: &LoadOptions) -> PathBuf {
+    let beside = tree.files.first().and_then(|file| file.parent());
+    let told = options.root_prefix.as_deref().or(beside);
+    let told = told
+        .filter(|it| !it.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    std::path::absolute(told).unwrap_or_else(|_| told.to_path_buf())
 }
 
 fn main_value(directive: &Directive, main: &mut Main, seen: &mut Once) -> Result<(), Error> {

@@ -11,12 +11,16 @@ pub use proxy::{NextUpstream, Proxy};
 pub use upstream::{
     HealthCheck, Method, NodeKind, SameSite, Sticky, Upstream, UpstreamNodes, UpstreamServer,
 };
+pub mod names;
+pub mod variable;
+pub mod web;
 
 use std::path::PathBuf;
 
 use super::addr::Addr;
 use super::error::Pos;
 use super::process::Process;
+use super::regex::Regex;
 use super::template::Template;
 
 /// A whole configuration.
@@ -95,8 +99,8 @@ pub struct Http {
     pub upstreams: Vec<Upstream>,
     /// Servers in the order they stand.
     pub servers: Vec<Server>,
-    /// Maps in the order they stand; one may use those before it.
-    pub maps: Vec<Map>,
+    /// Variables that the file makes.
+    pub variables: Vec<variable::Variable>,
 }
 
 /// A `listen`.
@@ -119,12 +123,16 @@ pub struct Listen {
 pub struct Server {
     /// Where it listens, at least one.
     pub listens: Vec<Listen>,
-    /// `server_name`, lower case: `a.b`, `*.b`, `.b`, `a.*`, or empty.
+    /// `server_name`, lower case: `a.b`, `*.b`, `.b`, `a.*`, `~regex`, or empty.
     pub names: Vec<String>,
-    /// Locations in the order they stand.
+    /// Those of the names that are regular expressions, in order.
+    pub name_regexes: Vec<Regex>,
+    /// Every location in it, nested ones and those that an `if` makes too.
     pub locations: Vec<Location>,
-    /// A `return` of the server itself, which goes before any location.
-    pub ret: Option<Return>,
+    /// The locations that stand in the server itself, by place.
+    pub roots: Vec<usize>,
+    /// What the server itself rewrites, before a location is looked for.
+    pub script: Vec<web::Op>,
     /// `client_header_timeout`
     pub client_header_timeout_ms: u64,
     /// `large_client_header_buffers`: number times size.
@@ -154,6 +162,8 @@ pub struct Common {
     pub default_type: String,
     /// Whether `access_log` is on.
     pub access_log: bool,
+    /// What is answered without an upstream.
+    pub web: web::Web,
 }
 
 /// `add_header`
@@ -168,7 +178,7 @@ pub struct AddHeader {
 }
 
 /// How a location's path is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Match {
     /// `=`
     Exact,
@@ -176,6 +186,12 @@ pub enum Match {
     Prefix,
     /// `^~`: as a prefix, and no regular expression after it.
     PrefixFinal,
+    /// `~` or `~*`
+    Regex(Regex),
+    /// `@name`: only reached from inside.
+    Named,
+    /// What holds inside an `if`.
+    If,
 }
 
 /// A `location`.
@@ -183,10 +199,16 @@ pub enum Match {
 pub struct Location {
     /// How `path` is compared.
     pub matching: Match,
-    /// The path.
+    /// The path, the expression, or the name with its `@`; an `if` has its location's.
     pub path: String,
     /// What it does.
     pub action: Action,
+    /// What it rewrites.
+    pub script: Vec<web::Op>,
+    /// The locations in it, by place in [`Server::locations`].
+    pub children: Vec<usize>,
+    /// `internal`
+    pub internal: bool,
     /// What it shares with its server.
     pub common: Common,
     /// Where it stands.
@@ -196,8 +218,10 @@ pub struct Location {
 /// What a location does.
 #[derive(Debug, Clone)]
 pub enum Action {
-    /// `return`
-    Return(Return),
+    /// Files, below `root` or `alias`.
+    Files,
+    /// `stub_status`
+    StubStatus,
     /// `proxy_pass`
     Proxy(Box<Proxy>),
 }
@@ -209,19 +233,6 @@ pub struct Return {
     pub status: u16,
     /// The body, or where to go for 301, 302, 303, 307 and 308.
     pub text: Option<Template>,
-}
-
-/// A `map` block.
-#[derive(Debug, Clone)]
-pub struct Map {
-    /// The variable it sets, lower case, without `$`.
-    pub name: String,
-    /// What is looked up.
-    pub source: Template,
-    /// Keys, lower case, and their values.
-    pub entries: Vec<(String, Template)>,
-    /// The value when no key matches; empty if not given.
-    pub default: Template,
 }
 
 /// The `stream` block.

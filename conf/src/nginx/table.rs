@@ -33,11 +33,17 @@ pub const STREAM: Contexts = 1 << 6;
 pub const STREAM_SERVER: Contexts = 1 << 7;
 /// `upstream { }` in `stream`
 pub const STREAM_UPSTREAM: Contexts = 1 << 8;
-/// Blocks of free entries: `map`, `types`.
+/// Blocks of free entries: `map`, `geo`, `split_clients`, `types`.
 const FREE: Contexts = 1 << 9;
+/// `if { }` in a `server`
+pub const SERVER_IF: Contexts = 1 << 10;
+/// `if { }` in a `location`
+pub const LOCATION_IF: Contexts = 1 << 11;
 
 const HSL: Contexts = HTTP | SERVER | LOCATION;
-const ANYWHERE: Contexts = 0x1ff;
+/// Where the rewrite module's directives stand.
+const REWRITE: Contexts = SERVER | LOCATION | SERVER_IF | LOCATION_IF;
+const ANYWHERE: Contexts = 0x1ff | SERVER_IF | LOCATION_IF;
 
 /// How many words follow the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +128,6 @@ const TWO: Args = Args::Between(2, 2);
 const PROCESS: &str = "the process is set up by weir's own settings";
 const LOGS: &str = "lines go to weir's own log";
 const STREAMED: &str = "bodies are streamed, never spooled";
-const NO_FILES: &str = "no static files are served";
 const RUNTIME: &str = "the runtime decides";
 const SHARED: &str = "one process: the state is shared anyway";
 
@@ -163,11 +168,47 @@ const ROWS: &[Row] = &[
     // HTTP: structure.
     block("upstream", HTTP, ONE),
     block("server", HTTP, NONE),
-    block("location", SERVER, Args::Between(1, 2)),
+    block("location", SERVER | LOCATION, Args::Between(1, 2)),
     block("map", HTTP, TWO),
+    block("geo", HTTP, Args::Between(1, 2)),
+    block("split_clients", HTTP, TWO),
     row("listen", SERVER, Args::AtLeast(1)),
     row("server_name", SERVER, Args::AtLeast(1)),
-    row("return", SERVER | LOCATION, Args::Between(1, 2)),
+    row("return", REWRITE, Args::Between(1, 2)),
+    row("set", REWRITE, TWO),
+    row("rewrite", REWRITE, Args::Between(2, 3)),
+    row("break", REWRITE, NONE),
+    block("if", SERVER | LOCATION, Args::AtLeast(1)),
+    row("internal", LOCATION, NONE),
+    // HTTP: what is answered here.
+    row("root", HSL | LOCATION_IF, ONE),
+    row("alias", LOCATION, ONE),
+    row("index", HSL, Args::AtLeast(1)),
+    row("try_files", SERVER | LOCATION, Args::AtLeast(2)),
+    block("types", HSL, NONE),
+    row("etag", HSL, Args::Flag),
+    row("if_modified_since", HSL, ONE),
+    row("max_ranges", HSL, ONE),
+    row("expires", HSL | LOCATION_IF, Args::Between(1, 2)),
+    row("error_page", HSL | LOCATION_IF, Args::AtLeast(2)),
+    row("recursive_error_pages", HSL, Args::Flag),
+    row("proxy_intercept_errors", HSL, Args::Flag),
+    row("allow", HSL, ONE),
+    row("deny", HSL, ONE),
+    row("satisfy", HSL, ONE),
+    row("auth_basic", HSL, ONE),
+    row("auth_basic_user_file", HSL, ONE),
+    row("absolute_redirect", HSL, Args::Flag),
+    row("port_in_redirect", HSL, Args::Flag),
+    row("server_name_in_redirect", HSL, Args::Flag),
+    row("stub_status", LOCATION, Args::Between(0, 1)),
+    no_op("log_not_found", HSL, Args::Flag, LOGS),
+    no_op("map_hash_max_size", HTTP, ONE, RUNTIME),
+    no_op("map_hash_bucket_size", HTTP, ONE, RUNTIME),
+    no_op("variables_hash_max_size", HTTP, ONE, RUNTIME),
+    no_op("variables_hash_bucket_size", HTTP, ONE, RUNTIME),
+    no_op("rewrite_log", HSL, Args::Flag, LOGS),
+    no_op("uninitialized_variable_warn", HSL, Args::Flag, LOGS),
     // HTTP: the client's side.
     row("client_max_body_size", HSL, ONE),
     row("client_header_timeout", HTTP | SERVER, ONE),
@@ -176,15 +217,14 @@ const ROWS: &[Row] = &[
     row("keepalive_timeout", HSL, Args::Between(1, 2)),
     row("keepalive_requests", HSL, ONE),
     row("large_client_header_buffers", HTTP | SERVER, TWO),
-    row("add_header", HSL, Args::Between(2, 3)),
+    row("add_header", HSL | LOCATION_IF, Args::Between(2, 3)),
     row("default_type", HSL, ONE),
-    row("access_log", HSL, Args::AtLeast(1)),
+    row("access_log", HSL | LOCATION_IF, Args::AtLeast(1)),
     no_op("log_format", HTTP, Args::AtLeast(2), LOGS),
     no_op("client_header_buffer_size", HTTP | SERVER, ONE, RUNTIME),
     no_op("client_body_buffer_size", HSL, ONE, STREAMED),
     no_op("client_body_temp_path", HSL, Args::Between(1, 4), STREAMED),
-    no_op("root", HSL, ONE, NO_FILES),
-    no_op("sendfile", HSL, Args::Flag, NO_FILES),
+    no_op("sendfile", HSL | LOCATION_IF, Args::Flag, RUNTIME),
     no_op("tcp_nopush", HSL, Args::Flag, RUNTIME),
     no_op(
         "tcp_nodelay",
@@ -197,12 +237,8 @@ const ROWS: &[Row] = &[
     no_op("types_hash_bucket_size", HSL, ONE, RUNTIME),
     no_op("server_names_hash_max_size", HTTP, ONE, RUNTIME),
     no_op("server_names_hash_bucket_size", HTTP, ONE, RUNTIME),
-    Row {
-        block: true,
-        ..no_op("types", HSL, NONE, NO_FILES)
-    },
     // HTTP: the upstream's side.
-    row("proxy_pass", LOCATION, ONE),
+    row("proxy_pass", LOCATION | LOCATION_IF, ONE),
     row("proxy_set_header", HSL, TWO),
     row("proxy_hide_header", HSL, ONE),
     row("proxy_redirect", HSL, Args::Between(1, 2)),
@@ -252,10 +288,6 @@ const ROWS: &[Row] = &[
     row("proxy_half_close", STREAM | STREAM_SERVER, Args::Flag),
     row("proxy_buffer_size", STREAM | STREAM_SERVER, ONE),
     // What nginx allows there and this version does not.
-    Row {
-        support: Support::Refused,
-        ..block("location", LOCATION, Args::Between(1, 2))
-    },
     Row {
         support: Support::Refused,
         ..block("map", STREAM, TWO)
@@ -365,12 +397,19 @@ fn context(parents: &[String]) -> Contexts {
         ["events"] => EVENTS,
         ["http"] => HTTP,
         ["http", "server"] => SERVER,
-        ["http", "server", "location"] => LOCATION,
+        ["http", "server", "if"] => SERVER_IF,
+        ["http", "server", between @ .., "location"] if within(between) => LOCATION,
+        ["http", "server", "location", between @ .., "if"] if within(between) => LOCATION_IF,
         ["http", "upstream"] => UPSTREAM,
         ["stream"] => STREAM,
         ["stream", "server"] => STREAM_SERVER,
         ["stream", "upstream"] => STREAM_UPSTREAM,
-        [.., "map" | "types"] => FREE,
+        [.., "map" | "geo" | "split_clients" | "types"] => FREE,
         _ => 0,
     }
+}
+
+/// Whether all blocks between are locations.
+fn within(between: &[&str]) -> bool {
+    between.iter().all(|name| *name == "location")
 }

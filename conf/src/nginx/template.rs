@@ -22,6 +22,14 @@ pub struct Template {
 }
 
 impl Template {
+    /// Plain text.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self {
+            parts: vec![Part::Text(text.to_owned())],
+        }
+    }
+
     /// The text, if there is no variable in it.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
@@ -96,12 +104,96 @@ pub enum Var {
     Status,
     /// `$pid`
     Pid,
-    /// A `map` of the `http` block, by its place in the list.
-    Map(usize),
+    /// `$1` to `$9`: what a group of the last regular expression that matched took in.
+    Capture(u8),
+    /// `$sent_http_NAME`: a header of the answer.
+    SentHttp(String),
+    /// `$upstream_http_NAME`: a header of the upstream's answer.
+    UpstreamHttp(String),
+    /// `$upstream_cookie_NAME`: a cookie the upstream's answer sets.
+    UpstreamCookie(String),
+    /// `$binary_remote_addr`
+    BinaryRemoteAddr,
+    /// `$remote_user`
+    RemoteUser,
+    /// `$body_bytes_sent`
+    BodyBytesSent,
+    /// `$bytes_sent`: the header's too.
+    BytesSent,
+    /// `$connection_requests`
+    ConnectionRequests,
+    /// `$connection_time`, in seconds with milliseconds.
+    ConnectionTime,
+    /// `$document_root`
+    DocumentRoot,
+    /// `$realpath_root`
+    RealpathRoot,
+    /// `$request_filename`
+    RequestFilename,
+    /// `$hostname`
+    Hostname,
+    /// `$https`: `on` or empty.
+    Https,
+    /// `$limit_rate`, in bytes a second.
+    LimitRate,
+    /// `$msec`: the time in seconds with milliseconds.
+    Msec,
+    /// `$nginx_version`
+    NginxVersion,
+    /// `$pipe`: `p` for a request that came with the one before, else `.`.
+    Pipe,
+    /// `$request_completion`: `OK` or empty.
+    RequestCompletion,
+    /// `$request_id`: 32 hexadecimal digits.
+    RequestId,
+    /// `$request_length`: bytes of the request.
+    RequestLength,
+    /// `$request_time`, in seconds with milliseconds.
+    RequestTime,
+    /// `$time_iso8601`
+    TimeIso8601,
+    /// `$time_local`
+    TimeLocal,
+    /// Variables that are empty here, as for a request that has nothing of the kind.
+    Empty,
+    /// A variable that the file makes, by its place in [`super::model::Http::variables`].
+    User(usize),
 }
 
-/// Reads a value; `maps` are the names of the maps declared so far, in order.
-pub(super) fn parse(text: &str, maps: &[&str]) -> Result<Template, String> {
+/// The names of the variables that a file makes, by place.
+#[derive(Debug, Clone, Default)]
+pub struct Names(Vec<String>);
+
+impl Names {
+    /// The place of a name, made if it has none yet.
+    pub(super) fn add(&mut self, name: &str) -> usize {
+        let name = name.to_ascii_lowercase();
+        self.find(&name).unwrap_or_else(|| {
+            self.0.push(name);
+            self.0.len() - 1
+        })
+    }
+
+    /// The place of a name, lower case.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.0.iter().position(|other| other == name)
+    }
+
+    /// All names, in order.
+    #[must_use]
+    pub fn all(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// Whether a name is a variable of nginx's own that a file must not make.
+pub(super) fn is_own(name: &str) -> bool {
+    !matches!(name, "args" | "limit_rate") && builtin(name).is_some()
+}
+
+/// Reads a value; `names` are the variables that the file makes, wherever they stand in it.
+pub(super) fn parse(text: &str, names: &Names) -> Result<Template, String> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -110,6 +202,11 @@ pub(super) fn parse(text: &str, maps: &[&str]) -> Result<Template, String> {
             parts.push(Part::Text(plain.to_owned()));
         }
         let after = after.get(1..).unwrap_or_default();
+        if let Some(digit @ b'1'..=b'9') = after.as_bytes().first() {
+            parts.push(Part::Var(Var::Capture(digit - b'0')));
+            rest = after.get(1..).unwrap_or_default();
+            continue;
+        }
         let (name, tail) = match after.strip_prefix('{') {
             Some(inner) => {
                 let name = leading_name(inner);
@@ -132,7 +229,7 @@ pub(super) fn parse(text: &str, maps: &[&str]) -> Result<Template, String> {
         if name.is_empty() {
             return Err("invalid variable name".to_owned());
         }
-        parts.push(Part::Var(variable(name, maps)?));
+        parts.push(Part::Var(variable(name, names)?));
         rest = tail;
     }
     if !rest.is_empty() {
@@ -149,12 +246,19 @@ fn leading_name(text: &str) -> &str {
     text.get(..length).unwrap_or_default()
 }
 
-fn variable(name: &str, maps: &[&str]) -> Result<Var, String> {
+fn variable(name: &str, names: &Names) -> Result<Var, String> {
     let lower = name.to_ascii_lowercase();
-    if let Some(index) = maps.iter().rposition(|map| *map == lower) {
-        return Ok(Var::Map(index));
+    if let Some(place) = names.find(&lower) {
+        return Ok(Var::User(place));
     }
-    Ok(match lower.as_str() {
+    match builtin(&lower) {
+        Some(var) => Ok(var),
+        None => prefixed(&lower, name),
+    }
+}
+
+fn builtin(lower: &str) -> Option<Var> {
+    Some(match lower {
         "host" => Var::Host,
         "args" | "query_string" => Var::Args,
         "is_args" => Var::IsArgs,
@@ -182,7 +286,29 @@ fn variable(name: &str, maps: &[&str]) -> Result<Var, String> {
         "upstream_response_time" => Var::UpstreamResponseTime,
         "status" => Var::Status,
         "pid" => Var::Pid,
-        other => return prefixed(other, name),
+        "binary_remote_addr" => Var::BinaryRemoteAddr,
+        "remote_user" => Var::RemoteUser,
+        "body_bytes_sent" => Var::BodyBytesSent,
+        "bytes_sent" => Var::BytesSent,
+        "connection_requests" => Var::ConnectionRequests,
+        "connection_time" => Var::ConnectionTime,
+        "document_root" => Var::DocumentRoot,
+        "realpath_root" => Var::RealpathRoot,
+        "request_filename" => Var::RequestFilename,
+        "hostname" => Var::Hostname,
+        "https" => Var::Https,
+        "limit_rate" => Var::LimitRate,
+        "msec" => Var::Msec,
+        "nginx_version" => Var::NginxVersion,
+        "pipe" => Var::Pipe,
+        "request_completion" => Var::RequestCompletion,
+        "request_id" => Var::RequestId,
+        "request_length" => Var::RequestLength,
+        "request_time" => Var::RequestTime,
+        "time_iso8601" => Var::TimeIso8601,
+        "time_local" => Var::TimeLocal,
+        "http2" | "http3" | "request_body_file" | "fastcgi_script_name" => Var::Empty,
+        _ => return None,
     })
 }
 
@@ -192,6 +318,19 @@ fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
     }
     if let Some(arg) = lower.strip_prefix("arg_").filter(|rest| !rest.is_empty()) {
         return Ok(Var::Arg(arg.to_owned()));
+    }
+    let header = |prefix: &str| {
+        let rest = lower.strip_prefix(prefix).filter(|rest| !rest.is_empty())?;
+        Some(rest.replace('_', "-"))
+    };
+    if let Some(header) = header("sent_http_") {
+        return Ok(Var::SentHttp(header));
+    }
+    if let Some(header) = header("upstream_http_") {
+        return Ok(Var::UpstreamHttp(header));
+    }
+    if let Some(cookie) = lower.strip_prefix("upstream_cookie_") {
+        return Ok(Var::UpstreamCookie(cookie.to_owned()));
     }
     // Cookie names are matched without regard to case, as nginx does.
     if let Some(cookie) = lower
@@ -203,16 +342,9 @@ fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
     let known = UNSUPPORTED
         .split_ascii_whitespace()
         .any(|known| known == lower)
-        || lower.bytes().all(|byte| byte.is_ascii_digit())
-        || [
-            "upstream_http_",
-            "sent_http_",
-            "ssl_",
-            "upstream_cookie_",
-            "jwt_",
-        ]
-        .iter()
-        .any(|prefix| lower.starts_with(prefix));
+        || ["ssl_", "jwt_", "sent_trailer_", "upstream_trailer_"]
+            .iter()
+            .any(|prefix| lower.starts_with(prefix));
     Err(if known {
         format!("variable \"{name}\" is not supported by weir yet")
     } else {
@@ -222,11 +354,8 @@ fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
 
 /// Variables of nginx's that this version has not.
 const UNSUPPORTED: &str = "\
-binary_remote_addr body_bytes_sent bytes_sent connection_requests connection_time document_root \
-hostname https http2 http3 limit_rate msec nginx_version pipe proxy_protocol_addr \
-proxy_protocol_port realip_remote_addr realip_remote_port realpath_root remote_user \
-request_body request_body_file request_completion request_filename request_id request_length \
-request_time server_addr_port slice_range tcpinfo_rtt time_iso8601 time_local \
-upstream_bytes_received upstream_bytes_sent upstream_cache_status \
-upstream_response_length fastcgi_script_name \
-geoip_country_code invalid_referer secure_link secure_link_expires uid_got uid_set";
+proxy_protocol_addr proxy_protocol_port proxy_protocol_server_addr proxy_protocol_server_port \
+realip_remote_addr realip_remote_port request_body slice_range tcpinfo_rtt tcpinfo_rttvar \
+tcpinfo_snd_cwnd tcpinfo_rcv_space upstream_bytes_received upstream_bytes_sent \
+upstream_cache_status upstream_response_length geoip_country_code invalid_referer secure_link secure_link_expires \
+uid_got uid_set";

@@ -7,9 +7,11 @@ mod files;
 mod grammar;
 mod meaning;
 mod nodes;
+mod places;
 mod process;
 mod robust;
 mod shipped;
+mod variables;
 
 use std::net::IpAddr;
 use std::path::Path;

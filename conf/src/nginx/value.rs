@@ -46,7 +46,8 @@ pub(super) fn time_ms(text: &str) -> Option<u64> {
 }
 
 /// nginx's size (`8k`, `1m`, `2g`, `512`) in bytes.
-pub(super) fn size_bytes(text: &str) -> Option<u64> {
+#[must_use]
+pub fn size_bytes(text: &str) -> Option<u64> {
     let (digits, factor) = match text.as_bytes().last()? {
         b'k' | b'K' => (text.get(..text.len() - 1)?, 1 << 10),
         b'm' | b'M' => (text.get(..text.len() - 1)?, 1 << 20),

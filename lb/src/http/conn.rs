@@ -25,6 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf};
 use tokio::time::Instant;
 
 use super::route::Hosts;
+use super::stub::{Doing, Stub};
 use crate::listen::Io;
 use crate::metrics::ListenerMetrics;
 
@@ -54,6 +55,9 @@ pub(crate) struct Conn {
     /// The servers that may be meant here.
     pub(crate) hosts: Arc<Hosts>,
     metrics: ListenerMetrics,
+    stub: Arc<Stub>,
+    /// `$connection_requests`
+    requests: AtomicU64,
     header_bytes_max: u64,
     start: Instant,
     phase: AtomicU8,
@@ -78,8 +82,11 @@ impl Conn {
         hosts: Arc<Hosts>,
         header_bytes_max: u64,
         metrics: ListenerMetrics,
+        stub: Arc<Stub>,
     ) -> Self {
         metrics.open.inc();
+        stub.accepted();
+        stub.moved(None, Some(Doing::Reading));
         Self {
             serial,
             remote,
@@ -87,6 +94,8 @@ impl Conn {
             local,
             hosts,
             metrics,
+            stub,
+            requests: AtomicU64::new(0),
             header_bytes_max: header_bytes_max.saturating_add(HEADER_SLACK_BYTES),
             start: Instant::now(),
             // The first header's time runs from the start, as in nginx.
@@ -98,13 +107,29 @@ impl Conn {
 
     /// A request's header has been read.
     pub(crate) fn header_done(&self) {
-        self.phase.store(REQUEST, Ordering::Relaxed);
+        self.enter(REQUEST);
+        self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The request is done; the next header may begin.
     pub(crate) fn request_done(&self) {
         self.header_bytes.store(0, Ordering::Relaxed);
-        self.phase.store(IDLE, Ordering::Relaxed);
+        self.enter(IDLE);
+    }
+
+    /// Requests so far, the one in hand included.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// How long it has been open.
+    pub(crate) fn age(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn enter(&self, phase: u8) {
+        let before = self.phase.swap(phase, Ordering::Relaxed);
+        self.stub.moved(Some(doing(before)), Some(doing(phase)));
     }
 
     /// How it stands with the header being read, if one is.
@@ -132,7 +157,7 @@ impl Conn {
         if phase == IDLE {
             let now_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.header_start_ms.store(now_ms, Ordering::Relaxed);
-            self.phase.store(HEADER, Ordering::Relaxed);
+            self.enter(HEADER);
         }
         let total = self
             .header_bytes
@@ -145,6 +170,16 @@ impl Conn {
 impl Drop for Conn {
     fn drop(&mut self) {
         self.metrics.open.dec();
+        let phase = self.phase.load(Ordering::Relaxed);
+        self.stub.moved(Some(doing(phase)), None);
+    }
+}
+
+fn doing(phase: u8) -> Doing {
+    match phase {
+        IDLE => Doing::Waiting,
+        HEADER => Doing::Reading,
+        _ => Doing::Writing,
     }
 }
 

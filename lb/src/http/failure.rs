@@ -13,7 +13,9 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 use weir_conf::nginx::model::{self, NextUpstream};
 
+use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
+use super::reply::Step;
 use crate::balance::Outcome;
 use crate::group::Group;
 use crate::metrics::UpstreamFault;
@@ -34,8 +36,54 @@ pub(crate) enum Stage {
 }
 
 impl Gateway {
-    /// Judges a failed try: gives the peer back, logs, and marks the error for a further try.
+    /// Judges a failed try: gives the peer back, logs, and marks the error for a further try, or
+    /// for the upstream that an error page is fetched from.
     pub(crate) fn judge(&self, session: &Session, ctx: &mut Ctx, error: &mut Error, stage: Stage) {
+        if std::mem::take(&mut ctx.intercepted) {
+            error.set_retry(false);
+            if let Some(lease) = ctx.lease.take() {
+                lease.finish(Outcome::Answered);
+            }
+        } else {
+            self.judge_try(session, ctx, error, stage);
+        }
+        let upstream = *error.esource() == ErrorSource::Upstream || stage == Stage::Connect;
+        if !error.retry() && upstream {
+            self.error_page(session, ctx, error);
+        }
+    }
+
+    /// Goes to the page of an error, if it has one: on to its upstream, or to an answer that
+    /// `fail_to_proxy` gives.
+    pub(crate) fn error_page(&self, session: &Session, ctx: &mut Ctx, error: &mut Error) {
+        let Some(status) = status_for(error) else {
+            return;
+        };
+        let sent_on = ctx.accel.take();
+        if has_begun(session) || (sent_on.is_none() && !self.has_page(ctx, status)) {
+            return;
+        }
+        let phase = match sent_on {
+            Some(target) if target.first() == Some(&b'@') => self.to_named(ctx, &target),
+            Some(target) => self.redirect_inside(ctx, &target),
+            None => Phase::Fail(status),
+        };
+        match self.run(session, ctx, phase) {
+            Step::Reply(reply) => ctx.pending = Some(reply),
+            Step::Close => {}
+            Step::Proxy if session.as_ref().retry_buffer_truncated() => {}
+            Step::Proxy => {
+                ctx.tried.clear();
+                ctx.stale_tries = 0;
+                ctx.sent = false;
+                ctx.target = None;
+                ctx.walk = None;
+                error.set_retry(true);
+            }
+        }
+    }
+
+    fn judge_try(&self, session: &Session, ctx: &mut Ctx, error: &mut Error, stage: Stage) {
         error.set_retry(false);
         let (Some((_, proxy)), Some(group)) = (self.proxy(ctx), self.group(ctx)) else {
             return;

@@ -15,7 +15,9 @@ use weir_conf::nginx::model::{Common, Server as ServerModel};
 
 use super::conn::Conn;
 use super::failure::{Stage, has_begun, status_for, unanswered};
-use super::reply::Reply;
+use super::flow::Flow;
+use super::machine::Phase;
+use super::reply::{Reply, Step};
 use super::request::limit;
 use super::rewritten::{is_sound, pause};
 use super::site::{Location, Site};
@@ -48,8 +50,14 @@ pub(crate) struct Ctx {
     pub(crate) location: Option<usize>,
     /// The host asked for, lower case, without port.
     pub(crate) host: String,
-    /// The normalised path, if it is not the one in the request line.
-    pub(crate) path: Option<Vec<u8>>,
+    /// Where it stands on its way.
+    pub(crate) flow: Flow,
+    /// The answer that an error's page gives, if it is one of our own.
+    pub(crate) pending: Option<Reply>,
+    /// Headers of the upstream's answer, if a variable may want them.
+    pub(crate) upstream_headers: Option<http::HeaderMap>,
+    /// Whether the upstream's answer is given up for an error page.
+    pub(crate) intercepted: bool,
     /// The request's way over the peers.
     pub(crate) walk: Option<Walk>,
     /// It is the last that its connection to the peer carries.
@@ -74,11 +82,18 @@ pub(crate) struct Ctx {
     pub(crate) tries: Tries,
     /// `X-Accel-Limit-Rate` of the answer, in bytes a second; zero is no limit.
     pub(crate) accel_rate: Option<u64>,
+    /// `X-Accel-Redirect` of the answer that is given up for it.
+    pub(crate) accel: Option<Vec<u8>>,
     /// What `proxy_set_body` puts in place of the client's body has been sent.
     pub(crate) body_set: bool,
 }
 
 impl Ctx {
+    /// Bytes of the request's body that went to a peer.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
     pub(crate) fn elapsed_ms(&self) -> u128 {
         self.started.elapsed().as_millis()
     }
@@ -107,7 +122,11 @@ impl Gateway {
                 .and_then(|server| server.names.first())
                 .map_or("", String::as_str),
             proxy: self.proxy(ctx).map(|(_, proxy)| &proxy.model),
-            maps: &self.site.maps,
+            site: &self.site,
+            session,
+            gateway: self,
+            reply: None,
+            depth: std::cell::Cell::new(0),
         }
     }
 }
@@ -123,7 +142,10 @@ impl ProxyHttp for Gateway {
             server: 0,
             location: None,
             host: String::new(),
-            path: None,
+            flow: Flow::default(),
+            pending: None,
+            upstream_headers: None,
+            intercepted: false,
             walk: None,
             last_of_kept: false,
             lease: None,
@@ -137,6 +159,7 @@ impl ProxyHttp for Gateway {
             target: None,
             tries: Tries::default(),
             accel_rate: None,
+            accel: None,
             body_set: false,
         }
     }
@@ -182,7 +205,9 @@ impl ProxyHttp for Gateway {
             // As nginx: the last server in the list is the group itself.
             ctx.tries.begin(&group.name);
             ctx.tries.end(Some(502));
-            return Err(self.no_live(session, ctx));
+            let mut error = self.no_live(session, ctx);
+            self.error_page(session, ctx, &mut error);
+            return Err(error);
         };
         let Some(peer) = proxy.pingora_peer(&lease.peer().addr, &group) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
@@ -256,8 +281,20 @@ impl ProxyHttp for Gateway {
         if let Some(lease) = &ctx.lease {
             lease.answer_began();
         }
+        ctx.upstream_headers = Some(response.headers.clone());
+        ctx.accel = self.accel_redirect(ctx, &response.headers);
+        if ctx.accel.is_some() {
+            ctx.intercepted = true;
+            return Err(Error::new_up(ErrorType::HTTPStatus(status)));
+        }
         if self.passes_on(session, ctx, status) {
             ctx.passed_over = true;
+            return Err(Error::new_up(ErrorType::HTTPStatus(status)));
+        }
+        if status >= 300 && self.web(ctx).intercept_errors && self.has_page(ctx, status) {
+            ctx.intercepted = true;
+            let challenge = response.headers.get("www-authenticate");
+            ctx.flow.challenge = challenge.and_then(|it| Some(it.to_str().ok()?.to_owned()));
             return Err(Error::new_up(ErrorType::HTTPStatus(status)));
         }
         if status == 101 {
@@ -329,9 +366,15 @@ impl ProxyHttp for Gateway {
         };
         if let Some(status) = status {
             session.set_keepalive(None);
-            ctx.status = Some(status);
-            let mut reply = Reply::page(status);
-            reply.headers.extend(self.added(session, ctx, status));
+            let reply = match ctx.pending.take() {
+                Some(reply) => reply,
+                None => match self.run(session, ctx, Phase::Fail(status)) {
+                    Step::Reply(reply) => reply,
+                    // Too late for another upstream.
+                    Step::Close | Step::Proxy => Reply::page(status),
+                },
+            };
+            let reply = self.finish(session, ctx, reply);
             if reply.send(session).await.is_ok() {
                 linger(session).await;
             }

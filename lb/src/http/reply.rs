@@ -1,37 +1,80 @@
-//! Answers the balancer gives itself: `return`, and the pages for what went wrong.
+//! Answers the balancer gives itself: `return`, files, and the pages for what went wrong.
 
-use bytes::Bytes;
+use std::time::SystemTime;
+
+use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 /// What the `Server` header of our own answers says.
 pub(crate) const SERVER: &str = "weir";
 
+/// How much of a file is read and written at once.
+const PIECE_BYTES: usize = 64 << 10;
+
+/// How a request ends in the balancer.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// With an answer of its own.
+    Reply(Reply),
+    /// With nothing: the connection is closed.
+    Close,
+    /// It goes to the location's upstream.
+    Proxy,
+}
+
 /// An answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) content_type: String,
-    pub(crate) body: Bytes,
+    pub(crate) body: Body,
     /// Headers beside `Server`, `Content-Type` and `Content-Length`.
     pub(crate) headers: Vec<(String, Vec<u8>)>,
+    /// Whether the body is only a page about the status, which changes with it.
+    page: bool,
+}
+
+/// What an answer carries.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Bytes(Bytes),
+    File(FileBody),
+}
+
+/// A file, or some of it.
+#[derive(Debug)]
+pub(crate) struct FileBody {
+    file: std::fs::File,
+    /// Bytes of the whole file.
+    pub(crate) size: u64,
+    pub(crate) modified: SystemTime,
+    /// What is sent: from where, and how much.
+    pub(crate) part: (u64, u64),
+}
+
+impl FileBody {
+    pub(crate) fn new(file: std::fs::File, meta: &std::fs::Metadata) -> Self {
+        Self {
+            file,
+            size: meta.len(),
+            modified: meta.modified().unwrap_or(SystemTime::UNIX_EPOCH),
+            part: (0, meta.len()),
+        }
+    }
 }
 
 impl Reply {
     /// nginx's page for a status.
     pub(crate) fn page(status: u16) -> Self {
-        let reason = reason(status);
-        let body = format!(
-            "<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body>\r\n\
-             <center><h1>{status} {reason}</h1></center>\r\n<hr><center>{SERVER}</center>\r\n\
-             </body>\r\n</html>\r\n"
-        );
         Self {
             status,
             content_type: "text/html".to_owned(),
-            body: Bytes::from(body),
+            body: Body::Bytes(page_text(status)),
             headers: Vec::new(),
+            page: true,
         }
     }
 
@@ -42,9 +85,47 @@ impl Reply {
         page
     }
 
+    /// A text.
+    pub(crate) fn text(status: u16, content_type: String, text: Bytes) -> Self {
+        Self {
+            status,
+            content_type,
+            body: Body::Bytes(text),
+            headers: Vec::new(),
+            page: false,
+        }
+    }
+
+    /// A file.
+    pub(crate) fn file(content_type: String, file: FileBody) -> Self {
+        Self {
+            status: 200,
+            content_type,
+            body: Body::File(file),
+            headers: Vec::new(),
+            page: false,
+        }
+    }
+
+    /// Gives it another status; a page becomes that status's.
+    pub(crate) fn set_status(&mut self, status: u16) {
+        if self.page && self.status != status {
+            self.body = Body::Bytes(page_text(status));
+        }
+        self.status = status;
+    }
+
+    fn length(&self) -> u64 {
+        match &self.body {
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::File(file) => file.part.1,
+        }
+    }
+
     fn header(&self) -> pingora::Result<ResponseHeader> {
         let mut header = ResponseHeader::build(self.status, Some(4 + self.headers.len()))?;
         header.insert_header("Server", SERVER)?;
+        header.insert_header("Date", httpdate::fmt_http_date(now()))?;
         for (name, value) in &self.headers {
             // A value with a line break in it must not become two headers: it is left out.
             if let Ok(value) = http::HeaderValue::from_bytes(value) {
@@ -52,26 +133,79 @@ impl Reply {
             }
         }
         if has_body(self.status) {
-            header.insert_header("Content-Type", &self.content_type)?;
-            header.insert_header("Content-Length", self.body.len())?;
+            if !self.content_type.is_empty() {
+                header.insert_header("Content-Type", &self.content_type)?;
+            }
+            header.insert_header("Content-Length", self.length())?;
         }
         Ok(header)
     }
 
     /// Writes it. A HEAD request and statuses without a body get the header alone.
-    pub(crate) async fn send(&self, session: &mut Session) -> pingora::Result<()> {
+    pub(crate) async fn send(self, session: &mut Session) -> pingora::Result<()> {
         let header = Box::new(self.header()?);
         let bare = !has_body(self.status)
-            || self.body.is_empty()
+            || self.length() == 0
             || session.req_header().method == http::Method::HEAD;
         session.write_response_header(header, bare).await?;
-        if !bare {
-            session
-                .write_response_body(Some(self.body.clone()), true)
-                .await?;
+        if bare {
+            return Ok(());
         }
-        Ok(())
+        match self.body {
+            Body::Bytes(bytes) => session.write_response_body(Some(bytes), true).await,
+            Body::File(file) => send_file(file, session).await,
+        }
     }
+}
+
+async fn send_file(body: FileBody, session: &mut Session) -> pingora::Result<()> {
+    let fault = |error| {
+        pingora::Error::because(
+            pingora::ErrorType::FileReadError,
+            "while reading a file",
+            error,
+        )
+    };
+    let (start, mut left) = body.part;
+    let mut file = tokio::fs::File::from_std(body.file);
+    if start > 0 {
+        file.seek(std::io::SeekFrom::Start(start))
+            .await
+            .map_err(fault)?;
+    }
+    while left > 0 {
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let mut piece = BytesMut::with_capacity(wanted);
+        while piece.len() < wanted {
+            let mut rest = (&mut file).take((wanted - piece.len()) as u64);
+            if rest.read_buf(&mut piece).await.map_err(fault)? == 0 {
+                // It has become shorter: the promised length cannot be kept.
+                let error = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
+                return Err(fault(error));
+            }
+        }
+        left -= piece.len() as u64;
+        session
+            .write_response_body(Some(piece.freeze()), left == 0)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The time of day.
+pub(super) fn now() -> SystemTime {
+    use weir_cluster::WallClock as _;
+    let ms = u64::try_from(weir_cluster::SystemClock.now_ms()).unwrap_or(0);
+    SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(ms)
+}
+
+fn page_text(status: u16) -> Bytes {
+    let reason = reason(status);
+    Bytes::from(format!(
+        "<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body>\r\n\
+         <center><h1>{status} {reason}</h1></center>\r\n<hr><center>{SERVER}</center>\r\n\
+         </body>\r\n</html>\r\n"
+    ))
 }
 
 /// RFC 9110 section 6.4.1: 1xx, 204 and 304 have none.

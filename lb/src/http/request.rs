@@ -11,12 +11,13 @@ use http::HeaderMap;
 use http::Version;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use pingora::proxy::Session;
-use weir_conf::nginx::model::{Common, Return};
+use weir_conf::nginx::model::Common;
 
+use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
-use super::reply::Reply;
-use super::route::{Found, host_name};
-use super::site::{AddHeader, Do};
+use super::reply::Step;
+use super::route::host_name;
+use super::site::AddHeader;
 use super::uri;
 
 /// How long what is left of a request's body is read after the answer, so that the connection
@@ -33,44 +34,55 @@ impl Gateway {
         if let Some(conn) = &ctx.conn {
             conn.header_done();
         }
-        let reply = match self.choose(session, ctx) {
+        let step = match self.choose(session, ctx) {
             Err(status) => {
                 // The server is not known for sure: answer and close, as nginx does.
                 session.set_keepalive(None);
-                Reply::page(status)
+                self.run(session, ctx, Phase::Fail(status))
             }
-            Ok(Some(Step::Reply(reply))) => {
+            Ok(()) => {
+                let step = self.run(session, ctx, Phase::Server);
                 self.apply(session, ctx);
-                reply
+                step
             }
-            Ok(Some(Step::Close)) => {
+        };
+        match step {
+            Step::Close => {
                 session.set_keepalive(None);
-                return Ok(true);
+                Ok(true)
             }
-            Ok(None) => {
-                self.apply(session, ctx);
+            Step::Proxy => {
                 if expects_continue(session) {
                     // As nginx: the client is told at once, whatever peer it will be.
                     session.write_continue_response().await?;
                 }
-                return Ok(false);
+                Ok(false)
             }
-        };
-        let reply = self.with_added_headers(session, ctx, reply);
-        ctx.status = Some(reply.status);
-        reply.send(session).await?;
-        Ok(true)
+            Step::Reply(reply) => {
+                let reply = self.finish(session, ctx, reply);
+                reply.send(session).await?;
+                Ok(true)
+            }
+        }
     }
 
-    fn choose(&self, session: &Session, ctx: &mut Ctx) -> Result<Option<Step>, u16> {
+    fn choose(&self, session: &Session, ctx: &mut Ctx) -> Result<(), u16> {
         let request = session.req_header();
+        let conn = ctx.conn.clone();
+        ctx.server = conn.as_ref().map_or(0, |conn| conn.hosts.default_server());
         check_framing(&request.headers)?;
         let host = match request.headers.get(HOST) {
             Some(host) => host_name(host.as_bytes()).ok_or(400_u16)?,
             None if request.version == Version::HTTP_11 => return Err(400),
             None => "".into(),
         };
-        ctx.server = ctx.conn.as_ref().map_or(0, |conn| conn.hosts.find(&host));
+        if let Some(conn) = &conn {
+            let (server, regex) = conn.hosts.find(&host);
+            ctx.server = server;
+            if let Some(regex) = regex {
+                self.matches(regex, host.as_bytes(), ctx);
+            }
+        }
         if !host.is_empty() {
             ctx.host = host.into_owned();
         }
@@ -80,98 +92,45 @@ impl Gateway {
             return Err(400);
         }
         let target = uri::origin_form(request.raw_path()).ok_or(400_u16)?;
-        let (path, _) = uri::split(target);
+        let (path, args) = uri::split(target);
         let normal = uri::normalise(path).ok_or(400_u16)?;
-        if let Some(ret) = &server.model.ret {
-            return Ok(Some(self.answer(ret, session, ctx)));
-        }
-        let found = server.paths.find(&normal);
         if let std::borrow::Cow::Owned(normal) = normal {
-            ctx.path = Some(normal);
+            ctx.flow.path = Some(normal);
         } else if target.len() != request.raw_path().len() {
-            ctx.path = Some(path.to_vec());
+            ctx.flow.path = Some(path.to_vec());
+            ctx.flow.args = Some(args.to_vec());
         }
-        match found {
-            Found::Nothing => Ok(Some(Step::Reply(Reply::page(404)))),
-            Found::WithSlash => Ok(Some(Step::Reply(self.with_slash(session, ctx, target)))),
-            Found::Location(index) => {
-                ctx.location = Some(index);
-                let location = server.locations.get(index).ok_or(500_u16)?;
-                match &location.action {
-                    Do::Return(ret) => Ok(Some(self.answer(ret, session, ctx))),
-                    Do::Proxy(_) if announced(session) > limit(&location.common) => {
-                        Ok(Some(Step::Reply(Reply::page(413))))
-                    }
-                    Do::Proxy(_) => Ok(None),
-                }
-            }
-        }
+        Ok(())
     }
 
-    /// `return`
-    fn answer(&self, ret: &Return, session: &Session, ctx: &Ctx) -> Step {
-        let text = ret
-            .text
-            .as_ref()
-            .map(|text| self.values(session, ctx).value(text).into_owned());
-        match (ret.status, text) {
-            (444, _) => Step::Close,
-            (status @ (301 | 302 | 303 | 307 | 308), Some(text)) => {
-                let location = self.absolute(session, ctx, text);
-                Step::Reply(Reply::redirect(status, location))
-            }
-            (status, Some(text)) => Step::Reply(Reply {
-                status,
-                content_type: self.common(ctx).default_type.clone(),
-                body: text.into(),
-                headers: Vec::new(),
-            }),
-            (status, None) => {
-                let mut page = Reply::page(status);
-                if (200..300).contains(&status) {
-                    page.body = bytes::Bytes::new();
-                }
-                Step::Reply(page)
-            }
-        }
+    /// The type of a text that the file gives: by the path's ending, as of a file.
+    pub(super) fn content_type(&self, session: &Session, ctx: &Ctx) -> String {
+        let path = self.values(session, ctx).path().into_owned();
+        self.type_of(ctx, &path)
     }
 
     /// nginx's `absolute_redirect on`: a path becomes a URL on this host and port.
-    fn absolute(&self, session: &Session, ctx: &Ctx, location: Vec<u8>) -> Vec<u8> {
-        if location.first() != Some(&b'/') {
+    pub(super) fn absolute(&self, session: &Session, ctx: &Ctx, location: Vec<u8>) -> Vec<u8> {
+        let web = self.web(ctx);
+        if location.first() != Some(&b'/') || !web.absolute_redirect {
             return location;
         }
         let values = self.values(session, ctx);
-        let host = if ctx.host.is_empty() {
-            values.server_name
+        let local = ctx.conn.as_ref().and_then(|conn| conn.local);
+        let host = if web.server_name_in_redirect {
+            values.server_name.to_owned()
+        } else if ctx.host.is_empty() {
+            local.map_or_else(String::new, |addr| addr.ip().to_string())
         } else {
-            &ctx.host
+            ctx.host.clone()
         };
-        let port = ctx
-            .conn
-            .as_ref()
-            .and_then(|conn| conn.local)
-            .map_or(80, |addr| addr.port());
-        let port = if port == 80 {
+        let port = local.map_or(80, |addr| addr.port());
+        let port = if port == 80 || !web.port_in_redirect {
             String::new()
         } else {
             format!(":{port}")
         };
         [format!("http://{host}{port}").into_bytes(), location].concat()
-    }
-
-    /// A client that asks for `/a` where only `/a/` is passed on is sent there.
-    fn with_slash(&self, session: &Session, ctx: &Ctx, target: &[u8]) -> Reply {
-        let (_, args) = uri::split(target);
-        let mut location = Vec::new();
-        let normal = uri::normalise(uri::split(target).0).unwrap_or_default();
-        uri::escape(&normal, &mut location);
-        location.push(b'/');
-        if !args.is_empty() {
-            location.push(b'?');
-            location.extend_from_slice(args);
-        }
-        Reply::redirect(301, self.absolute(session, ctx, location))
     }
 
     /// Sets what the chosen location says of the client's connection.
@@ -199,50 +158,13 @@ impl Gateway {
         }
     }
 
-    fn add_headers(&self, ctx: &Ctx) -> &[AddHeader] {
+    pub(super) fn add_headers(&self, ctx: &Ctx) -> &[AddHeader] {
         match (self.location(ctx), self.site.servers.get(ctx.server)) {
             (Some(location), _) => &location.add_headers,
             (None, Some(server)) => &server.add_headers,
             _ => &[],
         }
     }
-
-    /// `add_header`, for an answer of this status.
-    pub(crate) fn added(
-        &self,
-        session: &Session,
-        ctx: &Ctx,
-        status: u16,
-    ) -> Vec<(String, Vec<u8>)> {
-        let usual = matches!(
-            status,
-            200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308
-        );
-        let wanted = self
-            .add_headers(ctx)
-            .iter()
-            .filter(|header| usual || header.always);
-        let mut out = Vec::new();
-        for header in wanted {
-            let value = self.values(session, ctx).value(&header.value).into_owned();
-            if !value.is_empty() {
-                out.push((header.name.clone(), value));
-            }
-        }
-        out
-    }
-
-    fn with_added_headers(&self, session: &Session, ctx: &mut Ctx, mut reply: Reply) -> Reply {
-        ctx.status = Some(reply.status);
-        reply.headers.extend(self.added(session, ctx, reply.status));
-        reply
-    }
-}
-
-/// What happens instead of proxying.
-enum Step {
-    Reply(Reply),
-    Close,
 }
 
 /// Lets pass only what every next hop reads in one way (RFC 9110 section 8.6, RFC 9112 section 6.1):
@@ -270,7 +192,7 @@ fn check_framing(headers: &HeaderMap) -> Result<(), u16> {
 }
 
 /// The length of the body the client announces; zero if it does not say.
-fn announced(session: &Session) -> u64 {
+pub(super) fn announced(session: &Session) -> u64 {
     let length = session.req_header().headers.get(CONTENT_LENGTH);
     length
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())

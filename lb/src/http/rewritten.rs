@@ -55,12 +55,21 @@ pub(crate) fn pause(bytes: usize, rate: u64) -> Option<Duration> {
 impl Gateway {
     /// `X-Accel-Limit-Rate`, unless it is to be ignored.
     pub(crate) fn accel_rate(&self, ctx: &Ctx, headers: &HeaderMap) -> Option<u64> {
-        const NAME: &str = "x-accel-limit-rate";
-        let text = headers.get(NAME)?.to_str().ok()?;
+        let value = self.accel(ctx, headers, "x-accel-limit-rate")?;
+        std::str::from_utf8(value).ok()?.parse().ok()
+    }
+
+    /// `X-Accel-Redirect`, unless it is to be ignored: a path here, or a named location.
+    pub(crate) fn accel_redirect(&self, ctx: &Ctx, headers: &HeaderMap) -> Option<Vec<u8>> {
+        let value = self.accel(ctx, headers, "x-accel-redirect")?;
+        matches!(value.first(), Some(b'/' | b'@')).then(|| value.to_vec())
+    }
+
+    fn accel<'h>(&self, ctx: &Ctx, headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+        let value = headers.get(name)?;
         let (_, proxy) = self.proxy(ctx)?;
-        let ignored = proxy.model.passing.ignore_headers.iter();
-        let heeded = ignored.into_iter().all(|name| name != NAME);
-        heeded.then(|| text.parse().ok()).flatten()
+        let mut ignored = proxy.model.passing.ignore_headers.iter();
+        (!ignored.any(|it| it == name)).then(|| value.as_bytes())
     }
 
     /// Rewrites an answer's header for the client. 1xx pass as they are.
@@ -94,13 +103,11 @@ impl Gateway {
         if let Some(cookie) = self.sticky_cookie(session, ctx) {
             response.append_header("Set-Cookie", cookie)?;
         }
-        for (name, value) in self.added(session, ctx, response.status.as_u16()) {
-            // A value with a line break in it must not become two headers: it is left out.
-            if let Ok(value) = HeaderValue::from_bytes(&value) {
-                response.append_header(name, value)?;
-            }
+        if ctx.flow.err_status != 0 {
+            let status = http::StatusCode::from_u16(ctx.flow.err_status);
+            response.set_status(status.unwrap_or(response.status))?;
         }
-        Ok(())
+        self.add_to(session, ctx, response)
     }
 }
 

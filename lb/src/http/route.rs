@@ -1,22 +1,22 @@
 //! Which server and which location: nginx's rules, pure.
 //!
 //! Server by name: the exact name, then the longest wildcard with the star in front, then the
-//! longest with it behind, then the address's default. Location: the exact one, then the longest
-//! prefix. (Regular expressions, which come between, are refused while loading.)
+//! longest with it behind, then the first regular expression, then the address's default.
+//! Location: the exact one; else the first regular expression, unless the longest prefix is
+//! `^~`; else that prefix. Inside a prefix its own locations come first, by the same rules.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use weir_conf::nginx::model::{Location, Match, Server};
+use weir_conf::nginx::Regex;
+use weir_conf::nginx::model::names::HostTable;
+use weir_conf::nginx::model::{Action, Location, Match, Server};
 
 /// The servers on one address, by name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Hosts {
-    exact: HashMap<String, usize>,
-    /// `.b.c` for `*.b.c`, longest first.
-    leading: Vec<(String, usize)>,
-    /// `a.` for `a.*`, longest first.
-    trailing: Vec<(String, usize)>,
+    names: HostTable<usize>,
+    regexes: Vec<(Regex, usize)>,
     default: usize,
 }
 
@@ -31,59 +31,33 @@ impl Hosts {
                 hosts.default = index;
             }
             first.get_or_insert(index);
-            for name in &server.names {
-                hosts.add(name, index);
+            for name in server.names.iter().filter(|name| !name.starts_with('~')) {
+                hosts.names.insert(name, index);
             }
+            let regexes = server.name_regexes.iter();
+            hosts
+                .regexes
+                .extend(regexes.map(|regex| (regex.clone(), index)));
         }
-        hosts
-            .leading
-            .sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
-        hosts
-            .trailing
-            .sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         hosts
     }
 
-    fn add(&mut self, name: &str, index: usize) {
-        if let Some(suffix) = name.strip_prefix('*') {
-            push_new(&mut self.leading, suffix, index);
-        } else if let Some(host) = name.strip_prefix('.') {
-            push_new(&mut self.leading, name, index);
-            self.exact.entry(host.to_owned()).or_insert(index);
-        } else if let Some(prefix) = name.strip_suffix('*') {
-            push_new(&mut self.trailing, prefix, index);
-        } else {
-            self.exact.entry(name.to_owned()).or_insert(index);
+    /// The server for a host, lower case and without port, and the expression that led to it;
+    /// the host is empty if the client named none.
+    pub(crate) fn find(&self, host: &str) -> (usize, Option<&Regex>) {
+        if let Some(index) = self.names.find(host.as_bytes()) {
+            return (*index, None);
         }
-    }
-
-    /// The server for a host, lower case and without port; empty if the client named none.
-    pub(crate) fn find(&self, host: &str) -> usize {
-        if let Some(index) = self.exact.get(host) {
-            return *index;
+        let mut regexes = self.regexes.iter();
+        match regexes.find(|(regex, _)| !host.is_empty() && regex.is_match(host.as_bytes())) {
+            Some((regex, index)) => (*index, Some(regex)),
+            None => (self.default, None),
         }
-        let longer = |name: &str| host.len() > name.len();
-        let leading = self
-            .leading
-            .iter()
-            .find(|(name, _)| longer(name) && host.ends_with(name.as_str()));
-        let found = leading.or_else(|| {
-            self.trailing
-                .iter()
-                .find(|(name, _)| longer(name) && host.starts_with(name.as_str()))
-        });
-        found.map_or(self.default, |(_, index)| *index)
     }
 
     /// The server that holds before a host is known.
     pub(crate) fn default_server(&self) -> usize {
         self.default
-    }
-}
-
-fn push_new(list: &mut Vec<(String, usize)>, name: &str, index: usize) {
-    if !list.iter().any(|(other, _)| other == name) {
-        list.push((name.to_owned(), index));
     }
 }
 
@@ -100,49 +74,135 @@ pub(crate) enum Found {
 
 /// The locations of one server.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Paths {
-    exact: Vec<(Vec<u8>, usize)>,
+pub(crate) struct Tree {
+    roots: Paths,
+    /// The locations in each location, by place.
+    inner: Vec<Paths>,
+    named: HashMap<String, usize>,
+}
+
+impl Tree {
+    pub(crate) fn new(server: &Server) -> Self {
+        let all = &server.locations;
+        let named = all.iter().enumerate();
+        let named = named.filter(|(_, location)| location.matching == Match::Named);
+        Self {
+            roots: Paths::new(all, &server.roots),
+            inner: all.iter().map(|it| Paths::new(all, &it.children)).collect(),
+            named: named.map(|(index, it)| (it.path.clone(), index)).collect(),
+        }
+    }
+
+    /// The location for a normalised path. `matches` is asked of regular expressions in their
+    /// order, and may keep what their groups take in.
+    pub(crate) fn find(&self, path: &[u8], matches: impl Fn(&Regex) -> bool) -> Found {
+        self.within(&self.roots, path, &matches).0
+    }
+
+    /// The location of a name, with its `@`.
+    pub(crate) fn named(&self, name: &str) -> Option<usize> {
+        self.named.get(name).copied()
+    }
+
+    /// What is found among some locations, and whether that is final.
+    fn within(
+        &self,
+        paths: &Paths,
+        path: &[u8],
+        matches: &dyn Fn(&Regex) -> bool,
+    ) -> (Found, bool) {
+        let mut found = Found::Nothing;
+        let mut try_regexes = true;
+        if let Some(index) = paths.exact.get(path) {
+            return (Found::Location(*index), true);
+        }
+        if paths.slashless.iter().any(|other| other == path) {
+            return (Found::WithSlash, true);
+        }
+        let mut prefix = paths.prefix.iter();
+        if let Some(hit) = prefix.find(|prefix| path.starts_with(&prefix.path)) {
+            found = Found::Location(hit.index);
+            try_regexes = !hit.last;
+            let (deeper, done) = self.inside(hit.index, path, matches);
+            if deeper != Found::Nothing {
+                found = deeper;
+            }
+            if done {
+                return (found, true);
+            }
+        }
+        if try_regexes {
+            let mut regexes = paths.regexes.iter();
+            if let Some((_, index)) = regexes.find(|(regex, _)| matches(regex)) {
+                let (deeper, _) = self.inside(*index, path, matches);
+                return match deeper {
+                    Found::Nothing => (Found::Location(*index), true),
+                    deeper => (deeper, true),
+                };
+            }
+        }
+        (found, false)
+    }
+
+    fn inside(&self, index: usize, path: &[u8], matches: &dyn Fn(&Regex) -> bool) -> (Found, bool) {
+        match self.inner.get(index) {
+            Some(paths) if !paths.is_empty() => self.within(paths, path, matches),
+            _ => (Found::Nothing, false),
+        }
+    }
+}
+
+/// Locations that stand side by side.
+#[derive(Debug, Clone, Default)]
+struct Paths {
+    exact: HashMap<Vec<u8>, usize>,
     /// Longest first.
-    prefix: Vec<(Vec<u8>, usize)>,
+    prefix: Vec<Prefix>,
+    regexes: Vec<(Regex, usize)>,
     /// Paths of proxied locations that end in a slash, without it.
     slashless: Vec<Vec<u8>>,
 }
 
+#[derive(Debug, Clone)]
+struct Prefix {
+    path: Vec<u8>,
+    index: usize,
+    /// Whether regular expressions are left out.
+    last: bool,
+}
+
 impl Paths {
-    pub(crate) fn new(locations: &[Location]) -> Self {
-        use weir_conf::nginx::model::Action;
+    fn new(all: &[Location], members: &[usize]) -> Self {
         let mut paths = Self::default();
-        for (index, location) in locations.iter().enumerate() {
+        let members = members.iter();
+        for (index, location) in members.filter_map(|index| Some((*index, all.get(*index)?))) {
             let path = location.path.as_bytes().to_vec();
-            if let (Some(bare), Action::Proxy(_)) = (path.strip_suffix(b"/"), &location.action)
-                && !bare.is_empty()
-            {
-                paths.slashless.push(bare.to_vec());
-            }
-            match location.matching {
-                Match::Exact => paths.exact.push((path, index)),
-                Match::Prefix | Match::PrefixFinal => paths.prefix.push((path, index)),
+            match &location.matching {
+                Match::Exact => {
+                    paths.exact.insert(path, index);
+                }
+                Match::Prefix | Match::PrefixFinal => {
+                    if let (Some(bare), Action::Proxy(_)) =
+                        (path.strip_suffix(b"/"), &location.action)
+                        && !bare.is_empty()
+                    {
+                        paths.slashless.push(bare.to_vec());
+                    }
+                    let last = location.matching == Match::PrefixFinal;
+                    paths.prefix.push(Prefix { path, index, last });
+                }
+                Match::Regex(regex) => paths.regexes.push((regex.clone(), index)),
+                Match::Named | Match::If => {}
             }
         }
         paths
             .prefix
-            .sort_by_key(|(path, _)| std::cmp::Reverse(path.len()));
+            .sort_by_key(|prefix| std::cmp::Reverse(prefix.path.len()));
         paths
     }
 
-    /// The location for a normalised path.
-    pub(crate) fn find(&self, path: &[u8]) -> Found {
-        if let Some((_, index)) = self.exact.iter().find(|(other, _)| other == path) {
-            return Found::Location(*index);
-        }
-        if self.slashless.iter().any(|other| other == path) {
-            return Found::WithSlash;
-        }
-        let prefix = self
-            .prefix
-            .iter()
-            .find(|(other, _)| path.starts_with(other));
-        prefix.map_or(Found::Nothing, |(_, index)| Found::Location(*index))
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefix.is_empty() && self.regexes.is_empty()
     }
 }
 
@@ -217,14 +277,16 @@ mod tests {
             (".c", 5),
             ("unknown", 5),
         ] {
-            assert_eq!(hosts.find(name), wanted, "{name}");
+            assert_eq!(hosts.find(name).0, wanted, "{name}");
         }
     }
 
     #[test]
     fn the_first_server_is_the_default() {
         assert_eq!(
-            hosts("server { server_name a; } server { server_name b; }").find("x"),
+            hosts("server { server_name a; } server { server_name b; }")
+                .find("x")
+                .0,
             0
         );
     }
@@ -237,7 +299,10 @@ mod tests {
                location /p/ { proxy_pass http://127.0.0.1; } location = /e { return 200; } }
              server { location = /only { return 200; } }",
         );
-        let paths = Paths::new(&servers[0].locations);
+        let tree = Tree::new(&servers[0]);
+        let find = |tree: &Tree, path: &str| {
+            tree.find(path.as_bytes(), |regex| regex.is_match(path.as_bytes()))
+        };
         for (path, wanted) in [
             ("/", Found::Location(0)),
             ("/x", Found::Location(0)),
@@ -250,9 +315,48 @@ mod tests {
             ("/e", Found::Location(5)),
             ("/e/", Found::Location(0)),
         ] {
-            assert_eq!(paths.find(path.as_bytes()), wanted, "{path}");
+            assert_eq!(find(&tree, path), wanted, "{path}");
         }
-        assert_eq!(Paths::new(&servers[1].locations).find(b"/"), Found::Nothing);
+        assert_eq!(find(&Tree::new(&servers[1]), "/"), Found::Nothing);
+    }
+
+    #[test]
+    fn expressions_and_nested_locations_are_found_in_nginxs_order() {
+        let servers = servers(
+            "server { server_name ~^q; location /a { location ~ y { } location /a/b { } }
+               location ^~ /f { } location ~ x { location ~ z { } } location ~ y { }
+               location @n { } }",
+        );
+        let tree = Tree::new(&servers[0]);
+        let all = &servers[0].locations;
+        let place = |path: &str| match tree.find(path.as_bytes(), |it| it.is_match(path.as_bytes()))
+        {
+            Found::Location(index) => all[index].path.clone(),
+            other => format!("{other:?}"),
+        };
+        for (path, wanted) in [
+            ("/a", "/a"),
+            ("/a/b", "/a/b"),
+            ("/a/b/y", "y"),
+            ("/ax", "x"),
+            ("/axz", "z"),
+            ("/fx", "/f"),
+            ("/y", "y"),
+            ("/n", "Nothing"),
+        ] {
+            assert_eq!(place(path), wanted, "{path}");
+        }
+        // The inner one of the two.
+        let found = tree.find(b"/ay", |it| it.is_match(b"/ay"));
+        assert!(
+            servers[0]
+                .roots
+                .iter()
+                .all(|root| Found::Location(*root) != found)
+        );
+        assert!(tree.named("@n").is_some() && tree.named("@m").is_none());
+        let hosts = Hosts::new(servers.iter().enumerate().map(|(n, it)| (n, it, false)));
+        assert!(hosts.find("qq").1.is_some() && hosts.find("xq").1.is_none());
     }
 
     #[test]

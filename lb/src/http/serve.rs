@@ -99,6 +99,7 @@ impl Front {
             hosts,
             server.header_bytes_max,
             metrics,
+            Arc::clone(&self.site.stub),
         ));
         let stream: Stream = Box::new(Downstream::new(accepted.io, Arc::clone(&conn)));
         let mut session = self.session(stream, &conn);
@@ -251,5 +252,6 @@ fn fallback() -> Common {
         add_headers: Vec::new(),
         default_type: "text/plain".to_owned(),
         access_log: true,
+        web: weir_conf::nginx::model::web::Web::default(),
     }
 }

@@ -1,6 +1,7 @@
 //! The `http` block made ready to run: headers parsed, places to look names up in, peers as
 //! Pingora wants them.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,13 @@ use pingora::connectors::l4::BindTo;
 use pingora::protocols::TcpKeepalive;
 use pingora::upstreams::peer::HttpPeer;
 use weir_conf::nginx::Addr;
-use weir_conf::nginx::model::{self, Action, Http, Return};
+use weir_conf::nginx::model::variable::Variable;
+use weir_conf::nginx::model::web::Op;
+use weir_conf::nginx::model::{self, Action, Http};
 use weir_conf::nginx::template::Template;
 
-use super::route::Paths;
+use super::route::Tree;
+use super::stub::Stub;
 use crate::error::LbError;
 use crate::group::Group;
 use crate::metrics::{Metrics, UpstreamMetrics};
@@ -30,19 +34,25 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive {
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) servers: Vec<Server>,
-    pub(crate) maps: Vec<model::Map>,
+    /// Variables that the file makes.
+    pub(crate) variables: Vec<Variable>,
+    places: HashMap<String, usize>,
     pub(crate) groups: Vec<Arc<Group>>,
     /// For upstreams that only a request names.
     pub(crate) metrics: Metrics,
     /// Answers that no upstream gave.
     pub(crate) own: UpstreamMetrics,
+    /// What `stub_status` shows.
+    pub(crate) stub: Arc<Stub>,
+    /// `$hostname`
+    pub(crate) hostname: String,
 }
 
 /// A server.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) model: model::Server,
-    pub(crate) paths: Paths,
+    pub(crate) tree: Tree,
     pub(crate) locations: Vec<Location>,
     pub(crate) add_headers: Vec<AddHeader>,
 }
@@ -52,6 +62,10 @@ pub(crate) struct Server {
 pub(crate) struct Location {
     pub(crate) path: String,
     pub(crate) exact: bool,
+    /// Whether it is a regular expression or a name, and has no path to take off.
+    pub(crate) pathless: bool,
+    pub(crate) internal: bool,
+    pub(crate) script: Vec<Op>,
     pub(crate) common: model::Common,
     pub(crate) add_headers: Vec<AddHeader>,
     pub(crate) action: Do,
@@ -60,7 +74,8 @@ pub(crate) struct Location {
 /// What a location does.
 #[derive(Debug)]
 pub(crate) enum Do {
-    Return(Return),
+    Files,
+    StubStatus,
     Proxy(Box<Proxy>),
 }
 
@@ -100,7 +115,7 @@ impl Site {
         for model in &http.servers {
             let locations = model.locations.iter().map(|it| location(it, http, &groups));
             servers.push(Server {
-                paths: Paths::new(&model.locations),
+                tree: Tree::new(model),
                 locations: locations.collect::<Result<_, _>>()?,
                 add_headers: add_headers(&model.common),
                 model: model.clone(),
@@ -108,11 +123,26 @@ impl Site {
         }
         Ok(Self {
             servers,
-            maps: http.maps.clone(),
+            places: http
+                .variables
+                .iter()
+                .enumerate()
+                .map(|(place, variable)| (variable.name.clone(), place))
+                .collect(),
+            variables: http.variables.clone(),
             groups,
             metrics: metrics.clone(),
             own: metrics.upstream("-"),
+            stub: Arc::default(),
+            hostname: std::fs::read_to_string("/proc/sys/kernel/hostname")
+                .map(|name| name.trim().to_ascii_lowercase())
+                .unwrap_or_default(),
         })
+    }
+
+    /// The place of a variable of the file's.
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
+        self.places.get(name).copied()
     }
 
     /// Idle connections kept to all upstreams together.
@@ -141,12 +171,16 @@ fn location(
     groups: &[Arc<Group>],
 ) -> Result<Location, LbError> {
     let action = match &model.action {
-        Action::Return(ret) => Do::Return(ret.clone()),
+        Action::Files => Do::Files,
+        Action::StubStatus => Do::StubStatus,
         Action::Proxy(proxy) => Do::Proxy(Box::new(make_proxy(proxy, model, http, groups)?)),
     };
     Ok(Location {
         path: model.path.clone(),
         exact: model.matching == model::Match::Exact,
+        pathless: matches!(model.matching, model::Match::Regex(_) | model::Match::Named),
+        internal: model.internal,
+        script: model.script.clone(),
         common: model.common.clone(),
         add_headers: add_headers(&model.common),
         action,

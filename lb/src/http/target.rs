@@ -76,7 +76,7 @@ impl Gateway {
             return Ok(());
         };
         let url = self.values(session, ctx).value(template).into_owned();
-        match self.find(&url) {
+        match self.seek(&url) {
             Ok(target) => {
                 ctx.target = Some(target);
                 Ok(())
@@ -94,7 +94,7 @@ impl Gateway {
         }
     }
 
-    fn find(&self, url: &[u8]) -> Result<Target, BadUrl> {
+    fn seek(&self, url: &[u8]) -> Result<Target, BadUrl> {
         let url = std::str::from_utf8(url).map_err(|_| BadUrl::Host)?;
         let rest = url.get(..7).filter(|it| it.eq_ignore_ascii_case("http://"));
         let rest = rest.and_then(|_| url.get(7..)).ok_or(BadUrl::Prefix)?;

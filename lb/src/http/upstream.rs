@@ -30,6 +30,9 @@ impl Gateway {
         if let Some(target) = target(session.req_header(), location, &proxy.model, ctx) {
             request.set_raw_path(&target)?;
         }
+        if ctx.flow.as_get && request.method != Method::HEAD {
+            request.set_method(Method::GET);
+        }
         let passing = &proxy.model.passing;
         if !passing.headers {
             bare(request);
@@ -143,15 +146,27 @@ fn target(
     if let Some(uri) = ctx.target.as_ref().and_then(|target| target.uri.as_ref()) {
         return Some(uri.clone());
     }
-    let Some(replacement) = &proxy.uri else {
-        return (origin.len() != raw.len()).then(|| origin.to_vec());
-    };
     let (path, args) = uri::split(origin);
-    let normal = ctx.path.as_deref().unwrap_or(path);
+    let normal = ctx.flow.path.as_deref().unwrap_or(path);
+    let args = ctx.flow.args.as_deref().unwrap_or(args);
+    let Some(replacement) = &proxy.uri else {
+        if !ctx.flow.rewritten {
+            return (origin.len() != raw.len()).then(|| origin.to_vec());
+        }
+        let mut out = Vec::with_capacity(normal.len() + args.len() + 1);
+        uri::escape(normal, &mut out);
+        if !args.is_empty() {
+            out.push(b'?');
+            out.extend_from_slice(args);
+        }
+        return Some(out);
+    };
     let rest = if location.exact {
         &[][..]
+    } else if location.pathless {
+        normal
     } else {
-        normal.get(location.path.len()..)?
+        normal.get(location.path.len()..).unwrap_or_default()
     };
     let mut out = replacement.as_bytes().to_vec();
     if !replacement.starts_with('/') {
@@ -193,7 +208,7 @@ impl Gateway {
         let location = self.location(ctx)?;
         match &location.action {
             super::site::Do::Proxy(proxy) => Some((location, proxy)),
-            super::site::Do::Return(_) => None,
+            super::site::Do::Files | super::site::Do::StubStatus => None,
         }
     }
 }

@@ -96,6 +96,37 @@ pub(crate) fn escape(path: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Escapes what becomes part of arguments, as nginx does.
+pub(crate) fn escape_args(text: &[u8], out: &mut Vec<u8>) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in text {
+        let bare = matches!(byte, 0x21..=0x7e)
+            && !matches!(
+                byte,
+                b'%' | b'&'
+                    | b'+'
+                    | b'?'
+                    | b'#'
+                    | b';'
+                    | b'"'
+                    | b'<'
+                    | b'>'
+                    | b'\\'
+                    | b'^'
+                    | b'`'
+                    | b'{'
+                    | b'|'
+                    | b'}'
+            );
+        if bare {
+            out.push(*byte);
+        } else {
+            let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+            out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
+        }
+    }
+}
+
 fn decode(path: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(path.len());
     let mut bytes = path.iter().copied();

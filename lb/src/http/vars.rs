@@ -1,30 +1,47 @@
 //! Values with variables, worked out for one request.
 //!
-//! Units: bytes, as headers are. Limits: maps only use the maps before them, so that there is no
-//! loop. A variable without a value is empty, as in nginx.
+//! Units: bytes, as headers are. Limits: [`DEPTH_MAX`], so that variables made of one another end.
+//! A variable without a value is empty, as in nginx.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io::Write as _;
+use std::net::IpAddr;
 
 use pingora::http::RequestHeader;
-use weir_conf::nginx::model::{self, Map};
+use pingora::proxy::Session;
+use weir_conf::nginx::model;
+use weir_conf::nginx::model::variable::{Define, Geo};
 use weir_conf::nginx::template::{Part, Template, Var};
 
 use super::conn::Conn;
-use super::proxy::Ctx;
+use super::proxy::{Ctx, Gateway};
+use super::reply::Reply;
+use super::site::Site;
 use super::tries::Time;
 use super::uri;
+
+/// How deep a variable may be made of others.
+const DEPTH_MAX: u8 = 100;
+
+/// nginx's version that is stood in for.
+const NGINX_VERSION: &str = "1.31.5";
 
 /// What variables are looked up in.
 pub(crate) struct Values<'a> {
     /// The client's request.
     pub(crate) request: &'a RequestHeader,
+    pub(crate) session: &'a Session,
+    pub(crate) gateway: &'a Gateway,
     pub(crate) conn: Option<&'a Conn>,
     pub(crate) ctx: &'a Ctx,
     /// First `server_name` of the server.
     pub(crate) server_name: &'a str,
     pub(crate) proxy: Option<&'a model::Proxy>,
-    pub(crate) maps: &'a [Map],
+    pub(crate) site: &'a Site,
+    /// The answer about to be given, if it is the balancer's own.
+    pub(crate) reply: Option<&'a Reply>,
+    pub(crate) depth: Cell<u8>,
 }
 
 impl Values<'_> {
@@ -36,6 +53,22 @@ impl Values<'_> {
         let mut out = Vec::with_capacity(64);
         self.write(template, &mut out);
         Cow::Owned(out)
+    }
+
+    /// `$uri`
+    pub(crate) fn path(&self) -> Cow<'_, [u8]> {
+        match &self.ctx.flow.path {
+            Some(path) => Cow::Borrowed(path),
+            None => Cow::Borrowed(uri::split(self.request.raw_path()).0),
+        }
+    }
+
+    /// `$args`
+    pub(crate) fn args(&self) -> Cow<'_, [u8]> {
+        match &self.ctx.flow.args {
+            Some(args) => Cow::Borrowed(args),
+            None => Cow::Borrowed(uri::split(self.request.raw_path()).1),
+        }
     }
 
     fn write(&self, template: &Template, out: &mut Vec<u8>) {
@@ -50,9 +83,10 @@ impl Values<'_> {
     fn variable(&self, var: &Var, out: &mut Vec<u8>) {
         match var {
             Var::Http(name) => self.header(name, out),
-            Var::Arg(name) => out.extend_from_slice(self.argument(name).unwrap_or_default()),
+            Var::Arg(name) => self.argument(name, out),
             Var::Cookie(name) => self.cookie(name, out),
-            Var::Map(index) => self.map(*index, out),
+            Var::User(place) => self.user(*place, out),
+            Var::Capture(n) => self.ctx.flow.capture(*n, out),
             Var::ContentLength => self.header("content-length", out),
             Var::ContentType => self.header("content-type", out),
             Var::Host
@@ -63,22 +97,24 @@ impl Values<'_> {
             | Var::RequestMethod
             | Var::Request
             | Var::Scheme
-            | Var::ServerProtocol => {
-                self.of_request(var, out);
-            }
+            | Var::ServerProtocol
+            | Var::ServerName => self.of_request(var, out),
             Var::RemoteAddr
+            | Var::BinaryRemoteAddr
             | Var::RemotePort
             | Var::ServerAddr
             | Var::ServerPort
-            | Var::Connection => self.of_connection(var, out),
+            | Var::Connection
+            | Var::ConnectionRequests
+            | Var::ConnectionTime => self.of_connection(var, out),
             Var::ProxyAddXForwardedFor => {
+                let before = out.len();
                 self.header("x-forwarded-for", out);
-                if !out.is_empty() && self.request.headers.contains_key("x-forwarded-for") {
+                if out.len() > before {
                     out.extend_from_slice(b", ");
                 }
                 self.of_connection(&Var::RemoteAddr, out);
             }
-            Var::ServerName => out.extend_from_slice(self.server_name.as_bytes()),
             Var::ProxyHost => {
                 let target = self.ctx.target.as_ref().map(|it| it.host.as_str());
                 let host = target.or(self.proxy.map(|proxy| proxy.host.as_str()));
@@ -93,29 +129,34 @@ impl Values<'_> {
             Var::UpstreamConnectTime => self.ctx.tries.write_times(Time::Connect, out),
             Var::UpstreamHeaderTime => self.ctx.tries.write_times(Time::Header, out),
             Var::UpstreamResponseTime => self.ctx.tries.write_times(Time::Response, out),
+            Var::UpstreamHttp(name) => self.upstream_header(name, out),
+            Var::UpstreamCookie(name) => self.upstream_cookie(name, out),
+            Var::SentHttp(name) => self.sent_header(name, out),
             Var::Status => write_number(out, self.ctx.status),
-            Var::Pid => write_number(out, Some(std::process::id())),
+            _ => self.of_answer(var, out),
         }
     }
 
     fn of_request(&self, var: &Var, out: &mut Vec<u8>) {
         let target = self.request.raw_path();
-        let (path, args) = uri::split(target);
+        let method = if self.ctx.flow.as_get && self.request.method != http::Method::HEAD {
+            "GET"
+        } else {
+            self.request.method.as_str()
+        };
         match var {
+            Var::ServerName => out.extend_from_slice(self.server_name.as_bytes()),
             Var::Host if self.ctx.host.is_empty() => {
                 out.extend_from_slice(self.server_name.as_bytes());
             }
             Var::Host => out.extend_from_slice(self.ctx.host.as_bytes()),
-            Var::Args => out.extend_from_slice(args),
-            Var::IsArgs if !args.is_empty() => out.push(b'?'),
-            Var::Uri => match &self.ctx.path {
-                Some(normalised) => out.extend_from_slice(normalised),
-                None => out.extend_from_slice(path),
-            },
+            Var::Args => out.extend_from_slice(&self.args()),
+            Var::IsArgs if !self.args().is_empty() => out.push(b'?'),
+            Var::Uri => out.extend_from_slice(&self.path()),
             Var::RequestUri => {
                 out.extend_from_slice(uri::origin_form(target).unwrap_or(target));
             }
-            Var::RequestMethod => out.extend_from_slice(self.request.method.as_str().as_bytes()),
+            Var::RequestMethod => out.extend_from_slice(method.as_bytes()),
             Var::Request => {
                 out.extend_from_slice(self.request.method.as_str().as_bytes());
                 out.push(b' ');
@@ -135,6 +176,11 @@ impl Values<'_> {
         let Some(conn) = self.conn else { return };
         match var {
             Var::RemoteAddr => out.extend_from_slice(conn.remote_text.as_bytes()),
+            Var::BinaryRemoteAddr => match conn.remote.map(|addr| addr.ip()) {
+                Some(IpAddr::V4(addr)) => out.extend_from_slice(&addr.octets()),
+                Some(IpAddr::V6(addr)) => out.extend_from_slice(&addr.octets()),
+                None => out.extend_from_slice(b"unix:"),
+            },
             Var::RemotePort => write_number(out, conn.remote.map(|addr| addr.port())),
             Var::ServerAddr => {
                 if let Some(addr) = conn.local {
@@ -143,58 +189,256 @@ impl Values<'_> {
             }
             Var::ServerPort => write_number(out, conn.local.map(|addr| addr.port())),
             Var::Connection => write_number(out, Some(conn.serial)),
+            Var::ConnectionRequests => write_number(out, Some(conn.requests())),
+            Var::ConnectionTime => {
+                let _ = write!(out, "{:.3}", conn.age().as_secs_f64());
+            }
             _ => {}
+        }
+    }
+
+    /// What is known of the answer, the place and the time.
+    fn of_answer(&self, var: &Var, out: &mut Vec<u8>) {
+        let sent = self.session.body_bytes_sent();
+        match var {
+            Var::Pid => write_number(out, Some(std::process::id())),
+            Var::BodyBytesSent => write_number(out, Some(sent)),
+            Var::BytesSent => {
+                let header = self.session.response_written().map_or(0, header_bytes);
+                write_number(out, Some(sent + header));
+            }
+            Var::RequestLength => {
+                let header = self.session.to_h1_raw().len() as u64;
+                write_number(out, Some(header + self.ctx.body_bytes()));
+            }
+            Var::RequestTime => {
+                let ms = self.ctx.elapsed_ms();
+                let _ = write!(out, "{}.{:03}", ms / 1000, ms % 1000);
+            }
+            Var::RequestCompletion if self.session.response_written().is_some() => {
+                out.extend_from_slice(b"OK");
+            }
+            Var::RequestId => out.extend_from_slice(self.ctx.flow.id().as_bytes()),
+            Var::RemoteUser => {
+                if let Some((user, _)) = super::access::credentials(self.session) {
+                    out.extend_from_slice(user.as_bytes());
+                }
+            }
+            Var::DocumentRoot | Var::RealpathRoot | Var::RequestFilename => {
+                self.of_files(var, out);
+            }
+            Var::Hostname => out.extend_from_slice(self.site.hostname.as_bytes()),
+            Var::LimitRate => write_number(out, Some(self.ctx.flow.limit_rate)),
+            Var::NginxVersion => out.extend_from_slice(NGINX_VERSION.as_bytes()),
+            Var::Pipe => out.push(b'.'),
+            Var::Msec | Var::TimeLocal | Var::TimeIso8601 => of_time(var, out),
+            _ => {}
+        }
+    }
+
+    fn of_files(&self, var: &Var, out: &mut Vec<u8>) {
+        let root = self.value(&self.gateway.web(self.ctx).root.dir);
+        match var {
+            Var::DocumentRoot => out.extend_from_slice(&root),
+            Var::RealpathRoot => {
+                use std::os::unix::ffi::OsStrExt as _;
+                if let Ok(path) = std::fs::canonicalize(std::ffi::OsStr::from_bytes(&root)) {
+                    out.extend_from_slice(path.as_os_str().as_bytes());
+                }
+            }
+            _ => {
+                let file = self.gateway.file_path(self.session, self.ctx, &self.path());
+                out.extend_from_slice(&file);
+            }
         }
     }
 
     /// Several headers of a name are joined, as nginx does for `$http_*`.
     fn header(&self, name: &str, out: &mut Vec<u8>) {
         let separator: &[u8] = if name == "cookie" { b"; " } else { b", " };
-        for (index, value) in self.request.headers.get_all(name).iter().enumerate() {
-            if index > 0 {
-                out.extend_from_slice(separator);
+        join(self.request.headers.get_all(name), separator, out);
+    }
+
+    fn sent_header(&self, name: &str, out: &mut Vec<u8>) {
+        if let Some(reply) = self.reply {
+            if name == "content-type" {
+                out.extend_from_slice(reply.content_type.as_bytes());
             }
-            out.extend_from_slice(value.as_bytes());
+            let all = reply.headers.iter();
+            for (index, (_, value)) in all
+                .filter(|(other, _)| other.eq_ignore_ascii_case(name))
+                .enumerate()
+            {
+                if index > 0 {
+                    out.extend_from_slice(b", ");
+                }
+                out.extend_from_slice(value);
+            }
+        } else if let Some(header) = self.session.response_written() {
+            join(header.headers.get_all(name), b", ", out);
+        } else {
+            self.upstream_header(name, out);
         }
     }
 
-    fn argument(&self, name: &str) -> Option<&[u8]> {
-        let (_, args) = uri::split(self.request.raw_path());
-        args.split(|byte| *byte == b'&').find_map(|pair| {
-            let at = pair.iter().position(|byte| *byte == b'=')?;
-            let (key, value) = pair.split_at(at);
-            key.eq_ignore_ascii_case(name.as_bytes())
-                .then(|| value.get(1..).unwrap_or_default())
-        })
+    fn upstream_header(&self, name: &str, out: &mut Vec<u8>) {
+        if let Some(headers) = &self.ctx.upstream_headers {
+            join(headers.get_all(name), b", ", out);
+        }
+    }
+
+    fn upstream_cookie(&self, name: &str, out: &mut Vec<u8>) {
+        let Some(headers) = &self.ctx.upstream_headers else {
+            return;
+        };
+        for header in headers.get_all("set-cookie") {
+            let pair = header.as_bytes().split(|byte| *byte == b';').next();
+            let Some((key, value)) = pair.and_then(split_pair) else {
+                continue;
+            };
+            if key.eq_ignore_ascii_case(name.as_bytes()) {
+                out.extend_from_slice(value);
+                return;
+            }
+        }
+    }
+
+    fn argument(&self, name: &str, out: &mut Vec<u8>) {
+        let args = self.args();
+        let mut pairs = args.split(|byte| *byte == b'&').filter_map(split_pair);
+        if let Some((_, value)) = pairs.find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes())) {
+            out.extend_from_slice(value);
+        }
     }
 
     fn cookie(&self, name: &str, out: &mut Vec<u8>) {
         for header in self.request.headers.get_all("cookie") {
-            for pair in header.as_bytes().split(|byte| *byte == b';') {
-                let pair = pair.trim_ascii();
-                let Some(at) = pair.iter().position(|byte| *byte == b'=') else {
-                    continue;
-                };
-                let (key, value) = pair.split_at(at);
-                if key.eq_ignore_ascii_case(name.as_bytes()) {
-                    out.extend_from_slice(value.get(1..).unwrap_or_default());
-                    return;
-                }
+            let pairs = header.as_bytes().split(|byte| *byte == b';');
+            let mut pairs = pairs.filter_map(|pair| split_pair(pair.trim_ascii()));
+            if let Some((_, value)) =
+                pairs.find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()))
+            {
+                out.extend_from_slice(value);
+                return;
             }
         }
     }
 
-    fn map(&self, index: usize, out: &mut Vec<u8>) {
-        let Some(map) = self.maps.get(index) else {
+    /// A variable of the file's: what was set, else what it works out to, kept for the request.
+    fn user(&self, place: usize, out: &mut Vec<u8>) {
+        if let Some(value) = self.ctx.flow.slot(place) {
+            out.extend_from_slice(&value);
+            return;
+        }
+        let variable = self.site.variables.get(place);
+        let Some(define) = variable.and_then(|variable| variable.define.as_ref()) else {
             return;
         };
-        let key = self.value(&map.source).to_ascii_lowercase();
-        let entry = map
-            .entries
-            .iter()
-            .find(|(other, _)| other.as_bytes() == key);
-        self.write(entry.map_or(&map.default, |(_, value)| value), out);
+        if self.depth.get() >= DEPTH_MAX {
+            tracing::error!("cycle while evaluating a variable");
+            return;
+        }
+        self.depth.set(self.depth.get() + 1);
+        let value = self.work_out(define);
+        self.depth.set(self.depth.get().saturating_sub(1));
+        if !define.is_volatile() {
+            self.ctx.flow.set_slot(place, &value);
+        }
+        out.extend_from_slice(&value);
     }
+
+    fn work_out(&self, define: &Define) -> Vec<u8> {
+        match define {
+            Define::Map(map) => {
+                let key = self.value(&map.source);
+                let (value, regex) = map.find(&key);
+                if let Some(regex) = regex {
+                    self.gateway.matches(regex, &key, self.ctx);
+                }
+                self.value(value).into_owned()
+            }
+            Define::Geo(geo) => geo.find(self.geo_addr(geo)).as_bytes().to_vec(),
+            Define::Split(split) => {
+                let key = self.value(&split.source);
+                split.find(&key).as_bytes().to_vec()
+            }
+        }
+    }
+
+    /// The address a `geo` is about: the client's, or the one that a known proxy names.
+    fn geo_addr(&self, geo: &Geo) -> IpAddr {
+        // nginx's address for a client that has none.
+        let nobody = IpAddr::from([255, 255, 255, 255]);
+        let client = self.conn.and_then(|conn| conn.remote);
+        let mut addr = client.map_or(nobody, |addr| addr.ip());
+        if let Some(source) = &geo.source {
+            let text = self.value(source);
+            let text = std::str::from_utf8(&text).unwrap_or_default();
+            addr = text.parse().unwrap_or(nobody);
+        }
+        let known = |addr: IpAddr| {
+            let addr = addr.to_canonical();
+            geo.proxies.iter().any(|net| net.contains(&addr))
+        };
+        if !known(addr) {
+            return addr;
+        }
+        let mut list = Vec::new();
+        self.header("x-forwarded-for", &mut list);
+        let list = String::from_utf8_lossy(&list).into_owned();
+        for item in list.rsplit([',', ' ']).filter(|item| !item.is_empty()) {
+            let Ok(named) = item.parse::<IpAddr>() else {
+                return addr;
+            };
+            addr = named;
+            if !geo.recursive || !known(addr) {
+                return addr;
+            }
+        }
+        addr
+    }
+}
+
+fn of_time(var: &Var, out: &mut Vec<u8>) {
+    let now = super::reply::now();
+    let local = chrono::DateTime::<chrono::Local>::from(now);
+    // Writing to a Vec does not fail.
+    let _ = match var {
+        Var::Msec => {
+            let ms = local.timestamp_millis();
+            write!(out, "{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
+        }
+        Var::TimeLocal => write!(out, "{}", local.format("%d/%b/%Y:%H:%M:%S %z")),
+        _ => write!(out, "{}", local.format("%Y-%m-%dT%H:%M:%S%:z")),
+    };
+}
+
+fn join<'h>(
+    values: impl IntoIterator<Item = &'h http::HeaderValue>,
+    separator: &[u8],
+    out: &mut Vec<u8>,
+) {
+    for (index, value) in values.into_iter().enumerate() {
+        if index > 0 {
+            out.extend_from_slice(separator);
+        }
+        out.extend_from_slice(value.as_bytes());
+    }
+}
+
+fn split_pair(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = pair.iter().position(|byte| *byte == b'=')?;
+    let (key, value) = pair.split_at(at);
+    Some((key, value.get(1..).unwrap_or_default()))
+}
+
+/// About what the header took on the wire.
+fn header_bytes(header: &pingora::http::ResponseHeader) -> usize {
+    let lines = header.headers.iter();
+    let lines: usize = lines
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    lines + "HTTP/1.1 200 OK\r\n\r\n".len()
 }
 
 fn write_number(out: &mut Vec<u8>, number: Option<impl std::fmt::Display>) {

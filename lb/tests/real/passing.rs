@@ -193,3 +193,36 @@ async fn tries_are_told_with_their_times() {
     );
     assert!(times[2].ends_with(", -"), "{times:?}");
 }
+
+#[tokio::test]
+async fn an_answer_may_send_the_request_elsewhere_inside() {
+    let upstream = Upstream::new(|got| {
+        let sent_on = "X-Accel-Redirect: /inside?x=1\r\n";
+        Answer::Send(match got.head.starts_with("GET /inside") {
+            true => answer("200 OK", "", "inner"),
+            false => answer("200 OK", sent_on, "outer"),
+        })
+    })
+    .await;
+    let addr = upstream.addr;
+    let lb = start_http(&format!(
+        "server {{ listen 127.0.0.1:0; location / {{ proxy_pass http://{addr}; }}
+           location /as-is {{ proxy_pass http://{addr}; proxy_ignore_headers X-Accel-Redirect; }}
+           location /inside {{ internal; proxy_pass http://{addr}; }} }}"
+    ));
+    let got = get(lb.http[0], "/").await;
+    assert!(
+        got.starts_with("HTTP/1.1 200 ") && got.ends_with("inner"),
+        "{got}"
+    );
+    assert_eq!(
+        upstream.last().head.lines().next(),
+        Some("GET /inside?x=1 HTTP/1.1")
+    );
+    assert!(get(lb.http[0], "/as-is").await.ends_with("outer"));
+    assert!(
+        get(lb.http[0], "/inside")
+            .await
+            .starts_with("HTTP/1.1 404 ")
+    );
+}

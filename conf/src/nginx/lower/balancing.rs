@@ -3,17 +3,17 @@
 use super::super::error::{Error, Kind};
 use super::super::model::{Method, SameSite, Sticky};
 use super::super::parse::Directive;
-use super::super::template::{self, Template};
+use super::super::template::{self, Names, Template};
 use super::super::value as values;
 use super::invalid_parameter;
 
 /// The method a directive names; `None` if it names none.
-pub(super) fn method(d: &Directive, maps: &[&str]) -> Result<Option<Method>, Error> {
+pub(super) fn method(d: &Directive, names: &Names) -> Result<Option<Method>, Error> {
     Ok(Some(match d.name.as_str() {
         "least_conn" => Method::LeastConn,
         "ip_hash" => Method::IpHash,
         "hash" => Method::Hash {
-            key: value(d, d.arg(0).unwrap_or_default(), maps)?,
+            key: value(d, d.arg(0).unwrap_or_default(), names)?,
             consistent: match d.arg(1) {
                 None => false,
                 Some("consistent") => true,
@@ -67,7 +67,7 @@ fn least_time(d: &Directive) -> Result<Method, Error> {
 }
 
 /// `sticky cookie NAME [expires=] [domain=] [path=] [samesite=] [httponly] [secure]`
-pub(super) fn sticky(d: &Directive, maps: &[&str]) -> Result<Sticky, Error> {
+pub(super) fn sticky(d: &Directive, names: &Names) -> Result<Sticky, Error> {
     match d.arg(0).unwrap_or_default() {
         "cookie" => {}
         other @ ("route" | "learn") => {
@@ -96,13 +96,13 @@ pub(super) fn sticky(d: &Directive, maps: &[&str]) -> Result<Sticky, Error> {
                 let seconds = values::time_ms(time).ok_or_else(bad)? / 1000;
                 sticky.expires_s = Some(seconds);
             }
-            Some(("domain", given)) => sticky.domain = Some(value(d, given, maps)?),
-            Some(("path", given)) => sticky.path = Some(value(d, given, maps)?),
+            Some(("domain", given)) => sticky.domain = Some(value(d, given, names)?),
+            Some(("path", given)) => sticky.path = Some(value(d, given, names)?),
             Some(("samesite", "strict")) => sticky.same_site = Some(SameSite::Strict),
             Some(("samesite", "lax")) => sticky.same_site = Some(SameSite::Lax),
             Some(("samesite", "none")) => sticky.same_site = Some(SameSite::None),
             Some(("samesite", given)) if given.starts_with('$') => {
-                sticky.same_site = Some(SameSite::Value(value(d, given, maps)?));
+                sticky.same_site = Some(SameSite::Value(value(d, given, names)?));
             }
             _ => return Err(bad()),
         }
@@ -110,8 +110,8 @@ pub(super) fn sticky(d: &Directive, maps: &[&str]) -> Result<Sticky, Error> {
     Ok(sticky)
 }
 
-fn value(d: &Directive, text: &str, maps: &[&str]) -> Result<Template, Error> {
-    template::parse(text, maps).map_err(|message| {
+fn value(d: &Directive, text: &str, names: &Names) -> Result<Template, Error> {
+    template::parse(text, names).map_err(|message| {
         let kind = if message.contains("not supported") {
             Kind::Unsupported
         } else {

@@ -1,34 +1,43 @@
-//! The `http` block: maps first, then upstreams, then servers, so that order in the file does
-//! not matter for references between them.
+//! The `http` block: variables first, then upstreams, then servers, so that order in the file
+//! does not matter for references between them.
+
+use std::path::PathBuf;
 
 use super::super::addr;
 use super::super::error::{Error, Kind};
 use super::super::model::{Http, Server, Upstream};
 use super::super::parse::Directive;
+use super::super::regex::Regex;
+use super::super::template::Names;
+use super::location::{self, Place};
 use super::scope::{Inherited, Scope};
-use super::{Lowering, location, map, upstream};
+use super::{Lowering, script, upstream, variable, web};
 
 /// What locations refer to.
 pub(super) struct Refs {
-    pub(super) maps: Vec<String>,
+    pub(super) names: Names,
     pub(super) upstreams: Vec<Upstream>,
+    /// Where relative paths begin.
+    prefix: PathBuf,
 }
 
 impl Refs {
-    pub(super) fn map_names(&self) -> Vec<&str> {
-        self.maps.iter().map(String::as_str).collect()
+    /// A path of the file's, made absolute.
+    pub(super) fn path(&self, text: &str) -> String {
+        web::absolute(&self.prefix, text)
     }
 }
 
 pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Http, Error> {
-    let mut http = Http::default();
-    for child in block.children().iter().filter(|child| child.name == "map") {
-        http.maps.push(map::map(child, &http.maps)?);
-    }
-    let names: Vec<&str> = http.maps.iter().map(|map| map.name.as_str()).collect();
+    let names = variable::names(block)?;
+    let mut http = Http {
+        variables: variable::all(block, &names)?,
+        ..Http::default()
+    };
     let mut refs = Refs {
         upstreams: upstream::all(block, lowering, Some(80), &names)?,
-        maps: names.into_iter().map(str::to_owned).collect(),
+        names,
+        prefix: lowering.prefix.clone(),
     };
     let scope = Scope::read(block, &refs, lowering)?;
     let outer = Inherited::default().with(scope);
@@ -55,11 +64,13 @@ fn server(
     let mut server = Server {
         listens: Vec::new(),
         names: Vec::new(),
+        name_regexes: Vec::new(),
         locations: Vec::new(),
-        ret: None,
+        roots: Vec::new(),
+        script: Vec::new(),
         client_header_timeout_ms: inherited.client_header_timeout_ms(),
         header_bytes_max: inherited.header_bytes_max(),
-        common: inherited.common(),
+        common: inherited.common(refs),
         pos: block.pos.clone(),
     };
     for child in block.children() {
@@ -69,28 +80,28 @@ fn server(
                 .extend(super::listen::listen(child, lowering, Some(80))?),
             "server_name" => {
                 for token in &child.args {
-                    server.names.push(server_name(child, &token.text)?);
+                    server_name(child, &token.text, &mut server)?;
                 }
-            }
-            "return" if server.ret.is_none() => {
-                server.ret = Some(location::return_(child, refs)?);
             }
             "location" => {
-                let location = location::location(child, &inherited, refs, lowering)?;
-                let same = server.locations.iter().any(|other| {
-                    other.path == location.path
-                        && (other.matching == super::super::model::Match::Exact)
-                            == (location.matching == super::super::model::Match::Exact)
-                });
-                if same {
-                    let message = format!("duplicate location \"{}\"", location.path);
-                    return Err(child.fault(Kind::Value, message));
-                }
-                server.locations.push(location);
+                let place = Place {
+                    inherited: &inherited,
+                    parent: None,
+                };
+                let index =
+                    location::location(child, place, &mut server.locations, refs, lowering)?;
+                location::check_twice(child, index, &server.roots, &server.locations)?;
+                server.roots.push(index);
             }
             _ => {}
         }
     }
+    server.script = script::ops(block, refs, &mut |inner, refs| {
+        let nested = &mut |inner: &Directive, _: &mut Refs| {
+            Err(inner.fault(Kind::NotAllowed, "\"if\" directive is not allowed here"))
+        };
+        Ok((script::ops(inner, refs, nested)?, None))
+    })?;
     if server.listens.is_empty() {
         let all = addr::Addr::Inet((std::net::Ipv4Addr::UNSPECIFIED, 80).into());
         server.listens.push(super::listen::plain(all, block));
@@ -99,18 +110,34 @@ fn server(
 }
 
 /// A server's name, lower case; a wildcard only as a whole first or last label.
-fn server_name(directive: &Directive, text: &str) -> Result<String, Error> {
-    if text.starts_with('~') {
-        let message = "regular expressions in \"server_name\" are not supported by weir yet";
-        return Err(directive.fault(Kind::Unsupported, message));
+fn server_name(directive: &Directive, text: &str, server: &mut Server) -> Result<(), Error> {
+    if let Some(pattern) = text.strip_prefix('~') {
+        if pattern.is_empty() {
+            let message = "empty regex in server name \"~\"";
+            return Err(directive.fault(Kind::Value, message));
+        }
+        // As nginx: an expression with a capital letter in it is not made lower case, but hosts
+        // are, so that case never counts.
+        let regex =
+            Regex::new(pattern, true).map_err(|message| directive.fault(Kind::Value, message))?;
+        server.name_regexes.push(regex);
+        server.names.push(text.to_owned());
+        return Ok(());
     }
-    let bad = match text.as_bytes() {
-        [b'*', b'.', _, ..] | [b'.', _, ..] => text.ends_with(".*"),
-        [b'*' | b'.', ..] => true,
-        _ => text.ends_with('*') && !text.ends_with(".*"),
-    };
-    if bad {
+    if !variable::is_host_name(text) {
         return Err(directive.fault(Kind::Value, format!("server name \"{text}\" is invalid")));
     }
-    Ok(text.to_ascii_lowercase())
+    let name = if text == "$hostname" {
+        hostname()
+    } else {
+        text.to_ascii_lowercase()
+    };
+    server.names.push(name);
+    Ok(())
+}
+
+/// The machine's name, lower case.
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().to_ascii_lowercase()
 }

@@ -10,6 +10,7 @@ use super::super::template::{self, Template};
 use super::super::value as values;
 use super::http::Refs;
 use super::passing::PassingScope;
+use super::web::Pages;
 use super::{Lowering, Once, invalid_parameter, invalid_value, number, size_bytes, time_ms};
 
 /// What one block sets itself.
@@ -35,6 +36,7 @@ pub(super) struct Scope {
     pub(super) next_tries: Option<u32>,
     pub(super) next_timeout_ms: Option<u64>,
     pub(super) passing: PassingScope,
+    pub(super) pages: Pages,
 }
 
 /// `proxy_redirect` as written; `default` needs the location to be worked out.
@@ -58,6 +60,9 @@ impl Scope {
                 continue;
             }
             if scope.passing.read(directive, refs, &mut once)? {
+                continue;
+            }
+            if scope.pages.read(directive, refs, &mut once)? {
                 continue;
             }
             if scope.scalar(directive, lowering)? {
@@ -198,6 +203,7 @@ impl Inherited {
             next_tries: inner.next_tries.or(outer.next_tries),
             next_timeout_ms: inner.next_timeout_ms.or(outer.next_timeout_ms),
             passing: inner.passing.within(&outer.passing),
+            pages: outer.pages.with(inner.pages),
         })
     }
 
@@ -210,7 +216,7 @@ impl Inherited {
         self.0.header_bytes_max.unwrap_or(4 * 8192)
     }
 
-    pub(super) fn common(&self) -> Common {
+    pub(super) fn common(&self, refs: &Refs) -> Common {
         let scope = &self.0;
         Common {
             client_max_body_bytes: scope.client_max_body_bytes.unwrap_or(1 << 20),
@@ -224,6 +230,7 @@ impl Inherited {
                 .clone()
                 .unwrap_or_else(|| "text/plain".to_owned()),
             access_log: scope.access_log.unwrap_or(true),
+            web: scope.pages.resolve(refs),
         }
     }
 
@@ -283,10 +290,14 @@ fn header_name(d: &Directive) -> Result<String, Error> {
     Ok(name.to_owned())
 }
 
-/// A word as a value with variables that is fit to stand in a header.
+/// A word as a value with variables.
 pub(super) fn value(d: &Directive, arg: usize, refs: &Refs) -> Result<Template, Error> {
-    let text = d.arg(arg).unwrap_or_default();
-    template::parse(text, &refs.map_names()).map_err(|message| {
+    text_value(d, d.arg(arg).unwrap_or_default(), refs)
+}
+
+/// A text of a directive's as a value with variables.
+pub(super) fn text_value(d: &Directive, text: &str, refs: &Refs) -> Result<Template, Error> {
+    template::parse(text, &refs.names).map_err(|message| {
         let kind = if message.contains("not supported") {
             Kind::Unsupported
         } else {

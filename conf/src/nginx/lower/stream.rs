@@ -3,6 +3,7 @@
 use super::super::error::{Error, Kind};
 use super::super::model::{Stream, StreamServer, Upstream};
 use super::super::parse::Directive;
+use super::super::template::Names;
 use super::{
     Lowering, Once, flag, invalid_value, listen, location, number, size_bytes, time_ms, upstream,
 };
@@ -24,7 +25,7 @@ struct Scope {
 
 pub(super) fn stream(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Stream, Error> {
     let mut stream = Stream {
-        upstreams: upstream::all(block, lowering, None, &[])?,
+        upstreams: upstream::all(block, lowering, None, &Names::default())?,
         servers: Vec::new(),
     };
     let outer = scope(block)?;

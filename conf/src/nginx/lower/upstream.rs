@@ -5,6 +5,7 @@ use super::super::addr;
 use super::super::error::{Error, Kind};
 use super::super::model::{HealthCheck, Method, NodeKind, Upstream, UpstreamNodes, UpstreamServer};
 use super::super::parse::Directive;
+use super::super::template::Names;
 use super::super::value;
 use super::location::addr_fault;
 use super::{Lowering, Once, balancing, invalid_parameter, number, time_ms};
@@ -20,7 +21,7 @@ pub(super) fn all(
     block: &Directive,
     lowering: &mut Lowering<'_>,
     default_port: Option<u16>,
-    maps: &[&str],
+    names: &Names,
 ) -> Result<Vec<Upstream>, Error> {
     let mut out: Vec<Upstream> = Vec::new();
     for child in block
@@ -28,7 +29,7 @@ pub(super) fn all(
         .iter()
         .filter(|child| child.name == "upstream")
     {
-        let found = upstream(child, lowering, default_port, maps)?;
+        let found = upstream(child, lowering, default_port, names)?;
         if out.iter().any(|other| other.name == found.name) {
             let message = format!("duplicate upstream \"{}\"", found.name);
             return Err(child.fault(Kind::Value, message));
@@ -79,7 +80,7 @@ fn upstream(
     block: &Directive,
     lowering: &mut Lowering<'_>,
     default_port: Option<u16>,
-    maps: &[&str],
+    names: &Names,
 ) -> Result<Upstream, Error> {
     let mut upstream = empty(block.arg(0).unwrap_or_default(), block);
     let mut once = Once::default();
@@ -99,14 +100,14 @@ fn upstream(
             }
             "sticky" => {
                 once.first(child)?;
-                upstream.sticky = Some(balancing::sticky(child, maps)?);
+                upstream.sticky = Some(balancing::sticky(child, names)?);
             }
             "keepalive" | "keepalive_timeout" | "keepalive_requests" | "keepalive_time" => {
                 once.first(child)?;
                 keepalive(child, &mut upstream)?;
             }
             _ => {
-                if let Some(method) = balancing::method(child, maps)? {
+                if let Some(method) = balancing::method(child, names)? {
                     if upstream.method != Method::RoundRobin {
                         let at = &child.pos;
                         let warning = format!("load balancing method redefined in {at}");

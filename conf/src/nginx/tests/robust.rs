@@ -57,7 +57,7 @@ proptest! {
     fn values(text in "\\PC{0,12}") {
         let _ = crate::nginx::value::time_ms(&text);
         let _ = crate::nginx::value::size_bytes(&text);
-        let _ = crate::nginx::template::parse(&text, &["a"]);
+        let _ = crate::nginx::template::parse(&text, &crate::nginx::template::Names::default());
         let _ = crate::nginx::addr::upstream(&text, Some(80), &Names);
         let _ = crate::nginx::addr::listen(&text, Some(80), true, &Names);
     }

@@ -12,6 +12,7 @@ mod answer;
 mod apr1;
 mod choice;
 mod conn;
+mod ctx;
 mod failure;
 mod files;
 mod flow;

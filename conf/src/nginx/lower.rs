@@ -9,6 +9,7 @@ mod balancing;
 mod http;
 mod listen;
 mod location;
+mod pass;
 mod passing;
 mod scope;
 mod script;

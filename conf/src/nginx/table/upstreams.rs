@@ -1,9 +1,29 @@
 //! Rows of what balances and passes on: `upstream` blocks and the `proxy_` family.
 
-use super::{Args, HSL, NONE, ONE, Row, STREAM_UPSTREAM, UPSTREAM, row};
+use super::{
+    Args, HSL, NONE, ONE, Row, SHARED, STREAM_UPSTREAM, STREAMED, TWO, UPSTREAM, no_op, row,
+};
 
 /// These directives.
 pub(super) const ROWS: &[Row] = &[
+    no_op("proxy_buffering", HSL, Args::Flag, STREAMED),
+    no_op("proxy_request_buffering", HSL, Args::Flag, STREAMED),
+    no_op("proxy_buffers", HSL, TWO, STREAMED),
+    no_op("proxy_buffer_size", HSL, ONE, STREAMED),
+    no_op("proxy_busy_buffers_size", HSL, ONE, STREAMED),
+    no_op("proxy_max_temp_file_size", HSL, ONE, STREAMED),
+    no_op("proxy_temp_path", HSL, Args::Between(1, 4), STREAMED),
+    row("server", UPSTREAM | STREAM_UPSTREAM, Args::AtLeast(1)),
+    row("weir_nodes", UPSTREAM | STREAM_UPSTREAM, Args::AtLeast(1)),
+    row("least_conn", UPSTREAM | STREAM_UPSTREAM, NONE),
+    row("keepalive", UPSTREAM, Args::Between(1, 2)),
+    row("keepalive_timeout", UPSTREAM, ONE),
+    no_op(
+        "zone",
+        UPSTREAM | STREAM_UPSTREAM,
+        Args::Between(1, 2),
+        SHARED,
+    ),
     row("keepalive_requests", UPSTREAM, ONE),
     row("keepalive_time", UPSTREAM, ONE),
     row("ip_hash", UPSTREAM, NONE),

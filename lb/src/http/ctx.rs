@@ -1,0 +1,103 @@
+//! What is known of one request on its way.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::conn::Conn;
+use super::flow::Flow;
+use super::reply::Reply;
+use super::target::Target;
+use super::tries::Tries;
+use crate::balance::Walk;
+use crate::group::Lease;
+
+/// One request.
+#[derive(Debug)]
+pub(crate) struct Ctx {
+    pub(crate) conn: Option<Arc<Conn>>,
+    pub(crate) started: Instant,
+    /// Place of the server.
+    pub(crate) server: usize,
+    /// Place of the location in it.
+    pub(crate) location: Option<usize>,
+    /// The host asked for, lower case, without port.
+    pub(crate) host: String,
+    /// Where it stands on its way.
+    pub(crate) flow: Flow,
+    /// The answer that an error's page gives, if it is one of our own.
+    pub(crate) pending: Option<Reply>,
+    /// Headers of the upstream's answer, if a variable may want them.
+    pub(crate) upstream_headers: Option<http::HeaderMap>,
+    /// Whether the upstream's answer is given up for an error page.
+    pub(crate) intercepted: bool,
+    /// The request's way over the peers.
+    pub(crate) walk: Option<Walk>,
+    /// It is the last that its connection to the peer carries.
+    pub(crate) last_of_kept: bool,
+    /// The peer in use.
+    pub(crate) lease: Option<Lease>,
+    /// Numbers of peers that failed.
+    pub(crate) tried: Vec<usize>,
+    /// Kept connections found dead.
+    pub(crate) stale_tries: u32,
+    /// Whether any of the request may have reached a peer.
+    pub(crate) sent: bool,
+    /// Whether a peer's answer has begun.
+    pub(crate) answered: bool,
+    /// Whether the answer's status sends the request to the next peer.
+    pub(crate) passed_over: bool,
+    pub(crate) body_bytes: u64,
+    /// The answer's status.
+    pub(crate) status: Option<u16>,
+    /// What a URL with variables came to.
+    pub(crate) target: Option<Target>,
+    pub(crate) tries: Tries,
+    /// `X-Accel-Limit-Rate` of the answer, in bytes a second; zero is no limit.
+    pub(crate) accel_rate: Option<u64>,
+    /// `X-Accel-Redirect` of the answer that is given up for it.
+    pub(crate) accel: Option<Vec<u8>>,
+    /// What `proxy_set_body` puts in place of the client's body has been sent.
+    pub(crate) body_set: bool,
+}
+
+impl Ctx {
+    /// One that nothing is known of yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            conn: None,
+            started: Instant::now(),
+            server: 0,
+            location: None,
+            host: String::new(),
+            flow: Flow::default(),
+            pending: None,
+            upstream_headers: None,
+            intercepted: false,
+            walk: None,
+            last_of_kept: false,
+            lease: None,
+            tried: Vec::new(),
+            stale_tries: 0,
+            sent: false,
+            answered: false,
+            passed_over: false,
+            body_bytes: 0,
+            status: None,
+            target: None,
+            tries: Tries::default(),
+            accel_rate: None,
+            accel: None,
+            body_set: false,
+        }
+    }
+
+    /// Bytes of the request's body that went to a peer.
+    pub(crate) fn body_bytes(&self) -> u64 {
+        self.body_bytes
+    }
+
+    pub(crate) fn elapsed_ms(&self) -> u128 {
+        self.started.elapsed().as_millis()
+    }
+}

@@ -153,9 +153,14 @@ fn nginx(dir: &Path) -> Command {
 
 fn write_conf(dir: &Path, http: &str) {
     // Started by root it would become another user, whom this folder is not open to.
+    let default = if http.contains("access_log") {
+        ""
+    } else {
+        "access_log off;"
+    };
     let text = format!(
         "daemon off; user root; pid nginx.pid; error_log error.log notice;\n\
-         events {{ worker_connections 1024; }}\nhttp {{ {http} }}\n"
+         events {{ worker_connections 1024; }}\nhttp {{ {default} {http} }}\n"
     );
     std::fs::write(dir.join("nginx.conf"), text).unwrap();
 }
@@ -308,4 +313,57 @@ fn a_daemon_is_there_when_its_caller_goes_on() {
     wait_for("the daemon to end", || {
         TcpStream::connect(address).is_err().then_some(())
     });
+}
+
+/// What `access_log` and `log_format` say, in a file that can be moved away.
+#[test]
+fn requests_are_logged_as_the_file_says() {
+    let mut nginx = Nginx::start(
+        "log_format j escape=json '{\"m\":\"$request_method\",\"a\":\"$http_agent\",\"s\":$status}';
+         access_log access.log; access_log json.log j if=$arg_j;
+         server { listen LISTEN; location / { return 200 x; }
+           location /off { access_log off; return 200 x; } }",
+    );
+    let get = |target: &str| {
+        let mut stream = TcpStream::connect(nginx.address).unwrap();
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: a\r\nAgent: a\"b\r\nConnection: close\r\n\
+             User-Agent: \"q\"\r\nAuthorization: Basic bWU6eA==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    };
+    get("/a?j=0");
+    get("/off");
+    std::fs::rename(
+        nginx.dir.path().join("access.log"),
+        nginx.dir.path().join("access.log.1"),
+    )
+    .unwrap();
+    nginx.order("reopen");
+    let fresh = nginx.dir.path().join("access.log");
+    wait_for("a new log", || fresh.exists().then_some(()));
+    get("/b?j=1");
+    nginx.order("quit");
+    nginx.wait_for_end();
+    let text = |name: &str| std::fs::read_to_string(nginx.dir.path().join(name)).unwrap();
+    let (old, new) = (text("access.log.1"), text("access.log"));
+    assert!(
+        old.starts_with("127.0.0.1 - me [") || old.starts_with("127.0.0.79 - me ["),
+        "{old}"
+    );
+    assert!(
+        old.ends_with("] \"GET /a?j=0 HTTP/1.1\" 200 1 \"-\" \"\\x22q\\x22\"\n"),
+        "{old}"
+    );
+    assert_eq!(
+        (old.lines().count(), new.lines().count()),
+        (1, 1),
+        "{old}{new}"
+    );
+    assert!(new.contains("\"GET /b?j=1 HTTP/1.1\""), "{new}");
+    assert_eq!(
+        text("json.log"),
+        "{\"m\":\"GET\",\"a\":\"a\\\"b\",\"s\":200}\n"
+    );
 }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use super::addr::Addr;
 use super::error::Pos;
+use super::log::{AccessLog, Logs};
 use super::process::Process;
 use super::template::Template;
 
@@ -89,6 +90,8 @@ pub struct Http {
     pub servers: Vec<Server>,
     /// Maps in the order they stand; one may use those before it.
     pub maps: Vec<Map>,
+    /// Formats and files of access logs, for a process that runs as nginx.
+    pub logs: Logs,
 }
 
 /// How a peer is chosen.
@@ -241,6 +244,8 @@ pub struct Common {
     pub default_type: String,
     /// Whether `access_log` is on.
     pub access_log: bool,
+    /// Where requests are logged, for a process that runs as nginx.
+    pub access_logs: Vec<AccessLog>,
 }
 
 /// `add_header`

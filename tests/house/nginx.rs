@@ -367,3 +367,25 @@ fn requests_are_logged_as_the_file_says() {
         "{\"m\":\"GET\",\"a\":\"a\\\"b\",\"s\":200}\n"
     );
 }
+
+#[test]
+fn a_failed_upstream_is_told_of_in_nginxs_line() {
+    let nginx = Nginx::start(
+        "server { listen LISTEN; server_name s; location / { proxy_pass http://127.0.0.79:1; } }",
+    );
+    let error = Client::new(nginx.address).ask().unwrap_err().to_string();
+    assert!(error.contains("502"), "{error}");
+    let log = nginx.log();
+    let line = log.lines().find(|it| it.contains("[error]")).unwrap();
+    let (head, rest) = line.split_once(": *").unwrap();
+    let (serial, told) = rest.split_once(' ').unwrap();
+    assert!(
+        head.ends_with(|it: char| it.is_ascii_digit()) && head.contains('#'),
+        "{line}"
+    );
+    assert!(serial.parse::<u64>().is_ok(), "{line}");
+    let client = told.replacen("client: 127.0.0.79,", "client: 127.0.0.1,", 1);
+    let wanted = "connect() failed while connecting to upstream, client: 127.0.0.1, server: s, \
+                  request: \"GET / HTTP/1.1\", upstream: \"http://127.0.0.79:1/\", host: \"a\"";
+    assert!(client.starts_with(wanted), "{line}");
+}

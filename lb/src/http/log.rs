@@ -1,5 +1,6 @@
 //! A finished request as lines of its access logs.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -20,17 +21,29 @@ use crate::error::LbError;
 #[derive(Debug)]
 pub(crate) struct Logs {
     formats: Vec<LogFormat>,
-    files: Vec<Arc<LogFile>>,
+    /// Those that a server or a location logs to.
+    files: Vec<Option<Arc<LogFile>>>,
     all: AccessLogs,
 }
 
 impl Logs {
     pub(crate) fn open(http: &Http, all: &AccessLogs) -> Result<Self, LbError> {
-        let files = http.logs.files.iter().map(|path| {
-            all.open(path).map_err(|(path, source)| LbError::Log {
+        let places = http.servers.iter().flat_map(|server| {
+            let inner = server.locations.iter().map(|it| &it.common);
+            std::iter::once(&server.common).chain(inner)
+        });
+        let used: BTreeSet<usize> = places
+            .flat_map(|common| common.access_logs.iter().map(|log| log.file))
+            .collect();
+        let files = http.logs.files.iter().enumerate().map(|(place, path)| {
+            if !used.contains(&place) {
+                return Ok(None);
+            }
+            let opened = all.open(path).map_err(|(path, source)| LbError::Log {
                 path: path.display().to_string(),
                 source,
-            })
+            });
+            opened.map(Some)
         });
         Ok(Self {
             formats: http.logs.formats.clone(),
@@ -45,7 +58,7 @@ impl Gateway {
     pub(crate) fn write_access(&self, session: &Session, ctx: &Ctx, status: u16) {
         let Some(logs) = &self.logs else { return };
         for log in &self.common(ctx).access_logs {
-            let (Some(format), Some(file)) =
+            let (Some(format), Some(Some(file))) =
                 (logs.formats.get(log.format), logs.files.get(log.file))
             else {
                 continue;

@@ -127,7 +127,7 @@ impl Edge {
             stale_if_error_override_ms: multivariant.then_some(MULTIVARIANT_MS),
             whole: playlist,
         };
-        let stand_in = self.has_stand_in(path, media);
+        let stand_in = self.stand_in(path, media);
         let (source, target) = (Arc::clone(&self.source), path.to_owned());
         let answer = self
             .cache

@@ -7,6 +7,7 @@
 
 mod conn;
 mod failure;
+mod log;
 mod proxy;
 mod reply;
 mod request;

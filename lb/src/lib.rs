@@ -14,8 +14,10 @@
 //! [`LbOptions`]. Failures: [`LbError`] at start; later ones are logged as nginx words them and
 //! answered with a status.
 
+mod access_log;
 pub mod balance;
 mod error;
+mod generation;
 mod group;
 mod health;
 mod http;
@@ -25,5 +27,6 @@ mod members;
 mod metrics;
 mod run;
 
+pub use access_log::{AccessLogWriter, AccessLogs};
 pub use error::LbError;
-pub use run::{Bound, Lb, LbOptions};
+pub use run::{Bound, Lb, LbOptions, Running};

@@ -13,15 +13,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::Listen;
 
 use crate::error::LbError;
+use crate::generation::Target;
 use crate::metrics::{ListenerMetrics, Metrics};
 
 /// nginx's `NGX_LISTEN_BACKLOG`.
@@ -56,10 +58,18 @@ pub(crate) struct Listener {
     pub(crate) metrics: ListenerMetrics,
 }
 
+/// A socket that listens. It becomes the runtime's only where it accepts, so that addresses can
+/// be had before there are threads.
 #[derive(Debug)]
 enum Bound {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener, PathBuf),
+}
+
+/// The socket as the runtime polls it.
+enum Acceptor {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener),
 }
 
 impl Drop for Bound {
@@ -71,7 +81,7 @@ impl Drop for Bound {
     }
 }
 
-/// Binds one address. Needs a tokio runtime.
+/// Binds one address.
 pub(crate) fn bind(listen: &Listen, metrics: &Metrics) -> Result<Listener, LbError> {
     let fail = |source| LbError::Bind {
         addr: listen.addr.to_string(),
@@ -82,7 +92,9 @@ pub(crate) fn bind(listen: &Listen, metrics: &Metrics) -> Result<Listener, LbErr
         Addr::Inet(addr) => Bound::Tcp(bind_tcp(*addr, listen).map_err(fail)?),
         Addr::Unix(path) => {
             remove_stale(path);
-            Bound::Unix(UnixListener::bind(path).map_err(fail)?, path.clone())
+            let listener = std::os::unix::net::UnixListener::bind(path).map_err(fail)?;
+            listener.set_nonblocking(true).map_err(fail)?;
+            Bound::Unix(listener, path.clone())
         }
     };
     let addr = match &socket {
@@ -97,7 +109,7 @@ pub(crate) fn bind(listen: &Listen, metrics: &Metrics) -> Result<Listener, LbErr
     })
 }
 
-fn bind_tcp(addr: SocketAddr, listen: &Listen) -> std::io::Result<TcpListener> {
+fn bind_tcp(addr: SocketAddr, listen: &Listen) -> std::io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if addr.is_ipv6() {
@@ -107,7 +119,7 @@ fn bind_tcp(addr: SocketAddr, listen: &Listen) -> std::io::Result<TcpListener> {
     socket.bind(&addr.into())?;
     let backlog = listen.backlog.unwrap_or(BACKLOG_DEFAULT);
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// A socket file nobody listens on is left from a process that was killed.
@@ -120,34 +132,33 @@ fn remove_stale(path: &std::path::Path) {
 }
 
 impl Listener {
-    /// Accepts until `stop`, giving each connection to `serve`; then closes the socket.
+    /// Accepts until `stop`, giving each connection to what `target` is by then. Needs a tokio
+    /// runtime.
     pub(crate) async fn run(
-        self,
+        &self,
         stop: CancellationToken,
-        limit: Arc<Semaphore>,
         refused: prometheus::IntCounter,
-        mut serve: impl FnMut(Accepted),
+        target: Arc<ArcSwap<Target>>,
     ) {
+        let acceptor = match self.acceptor() {
+            Ok(acceptor) => acceptor,
+            Err(error) => {
+                tracing::error!(listen = %self.addr, %error, "the socket cannot be polled");
+                return;
+            }
+        };
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                accepted = self.accept() => accepted,
+                accepted = acceptor.accept() => accepted,
             };
             match accepted {
-                Ok((io, remote, local)) => {
-                    let Ok(permit) = Arc::clone(&limit).try_acquire_owned() else {
+                Ok(arrived) => {
+                    if !target.load().take(arrived, &self.metrics) {
                         refused.inc();
                         tracing::warn!(listen = %self.addr, "worker_connections are not enough");
-                        continue;
-                    };
-                    self.metrics.accepted.inc();
-                    serve(Accepted {
-                        io,
-                        remote,
-                        local,
-                        permit,
-                    });
+                    }
                 }
                 Err(error) => {
                     tracing::error!(listen = %self.addr, %error, "accept() failed");
@@ -157,16 +168,28 @@ impl Listener {
         }
     }
 
+    /// Needs a tokio runtime.
+    fn acceptor(&self) -> std::io::Result<Acceptor> {
+        Ok(match &self.socket {
+            Bound::Tcp(listener) => Acceptor::Tcp(TcpListener::from_std(listener.try_clone()?)?),
+            Bound::Unix(listener, _) => {
+                Acceptor::Unix(UnixListener::from_std(listener.try_clone()?)?)
+            }
+        })
+    }
+}
+
+impl Acceptor {
     async fn accept(&self) -> std::io::Result<(Io, Option<SocketAddr>, Option<SocketAddr>)> {
-        match &self.socket {
-            Bound::Tcp(listener) => {
+        match self {
+            Self::Tcp(listener) => {
                 let (stream, remote) = listener.accept().await?;
                 // Fails only on a connection that is gone, which is found out soon enough.
                 let _ = stream.set_nodelay(true);
                 let local = stream.local_addr().ok().map(canonical);
                 Ok((Io::Tcp(stream), Some(canonical(remote)), local))
             }
-            Bound::Unix(listener, _) => {
+            Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Io::Unix(stream), None, None))
             }

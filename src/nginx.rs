@@ -19,7 +19,7 @@ use errors::{ErrorLog, Sink};
 use places::Places;
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use weir_conf::nginx::process::{LogLevel, LogTarget};
 use weir_conf::nginx::{self, Config};
@@ -128,6 +128,7 @@ fn go(args: &Args, places: &Places, early: &ErrorLog) -> Result<ExitCode, Fault>
 fn load(args: &Args, places: &Places) -> Result<Config, Fault> {
     let options = nginx::LoadOptions {
         as_nginx: true,
+        access_log: Some(places::ACCESS_LOG.to_owned()),
         globals: args.globals.clone(),
         ..nginx::LoadOptions::default()
     };
@@ -153,7 +154,11 @@ fn test(args: &Args, places: &Places, config: &Config) -> Result<(), Fault> {
     sinks(config, places)?;
     user::Becomes::find(config.main.process.user.as_ref()).map_err(Fault::emerg)?;
     let registry = prometheus::Registry::new();
-    let options = weir_lb::LbOptions::default();
+    let (access_logs, _) = weir_lb::AccessLogs::new(Path::new(&places.prefix));
+    let options = weir_lb::LbOptions {
+        access_logs: Some(access_logs),
+        ..weir_lb::LbOptions::default()
+    };
     weir_lb::Lb::new(config.clone(), options, &registry).map_err(|error| Fault::of(&error))?;
     if !args.quiet {
         let file = places.file.display();

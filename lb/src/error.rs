@@ -15,6 +15,14 @@ pub enum LbError {
         /// The system's reason; its kind tells "in use" from "permission denied".
         source: std::io::Error,
     },
+    /// A log cannot be opened.
+    #[error("[emerg] open() \"{path}\" failed ({})", os_text(.source))]
+    Log {
+        /// The file.
+        path: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// An upstream takes its peers from a store that this process does not share.
     #[error(
         "[emerg] \"weir_nodes\" needs the cluster's store: set db.type=mongodb and db.host in {at}"

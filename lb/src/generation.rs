@@ -83,7 +83,7 @@ impl Made {
         let mut doors = Vec::new();
         let mut front = None;
         if let Some(http) = &config.http {
-            let made = Front::new(http, metrics)?;
+            let made = Front::new(http, metrics, options.access_logs.as_ref())?;
             groups.extend(made.groups().iter().map(|it| (Door::Http, Arc::clone(it))));
             front = Some(Arc::new(made));
             let endpoints = Endpoint::plan(http).into_iter();

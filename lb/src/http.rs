@@ -16,6 +16,7 @@ mod ctx;
 mod failure;
 mod files;
 mod flow;
+mod log;
 mod logged;
 mod machine;
 mod proxy;

@@ -14,6 +14,7 @@
 //! [`LbOptions`]. Failures: [`LbError`] at start; later ones are logged as nginx words them and
 //! answered with a status.
 
+mod access_log;
 pub mod balance;
 mod error;
 mod generation;
@@ -26,5 +27,6 @@ mod members;
 mod metrics;
 mod run;
 
+pub use access_log::{AccessLogWriter, AccessLogs};
 pub use error::LbError;
 pub use run::{Bound, Lb, LbOptions, Running};

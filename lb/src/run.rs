@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use weir_cluster::NodesSeen;
 use weir_conf::nginx::{Addr, Config};
 
+use crate::access_log::AccessLogs;
 use crate::error::LbError;
 use crate::generation::{Generation, Made, Target, Work};
 use crate::listen::{self, Listener};
@@ -31,6 +32,9 @@ pub struct LbOptions {
     pub connections_max: usize,
     /// The cluster's nodes, for upstreams with `weir_nodes`.
     pub nodes: Option<watch::Receiver<Arc<NodesSeen>>>,
+    /// Where the file's `access_log`s are written; without it requests are told of in the log of
+    /// the process.
+    pub access_logs: Option<AccessLogs>,
 }
 
 impl Default for LbOptions {
@@ -38,6 +42,7 @@ impl Default for LbOptions {
         Self {
             connections_max: 100_000,
             nodes: None,
+            access_logs: None,
         }
     }
 }

@@ -5,10 +5,11 @@
 //! file anew, and leaves everything as it was if that cannot be done.
 
 use super::errors::ErrorLog;
-use super::pid::PidFile;
+use super::pid::{PidFile, open_failed};
 use super::places::Places;
 use super::user::Becomes;
 use super::{Args, Fault, daemon, os_text};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::Builder;
@@ -17,7 +18,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use weir_conf::nginx::Config;
 use weir_conf::nginx::process::LogLevel;
-use weir_lb::{Bound, Lb, LbOptions, Running};
+use weir_lb::{AccessLogs, Bound, Lb, LbOptions, Running};
 
 /// QUIT waits as long as it takes, unless `worker_shutdown_timeout` says otherwise.
 const DRAIN_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -36,7 +37,12 @@ pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitC
     let _ = tracing_subscriber::registry().with(log.clone()).try_init();
     crate::files::raise();
     let registry = prometheus::Registry::new();
-    let bound = Lb::new(config, LbOptions::default(), &registry)
+    let (access_logs, writer) = AccessLogs::new(Path::new(&places.prefix));
+    let options = LbOptions {
+        access_logs: Some(access_logs.clone()),
+        ..LbOptions::default()
+    };
+    let bound = Lb::new(config, options, &registry)
         .and_then(Lb::bind)
         .map_err(|error| Fault::of(&error))?;
     let becomes = Becomes::find(process.user.as_ref()).map_err(Fault::emerg)?;
@@ -48,6 +54,7 @@ pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitC
                 becomes.own(file);
             }
         }
+        access_logs.each(|file| becomes.own(file));
         becomes.become_it().map_err(Fault::emerg)?;
     }
     let mut builder = Builder::new_multi_thread();
@@ -59,8 +66,16 @@ pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitC
         .thread_name("nginx")
         .build()
         .map_err(|error| Fault::emerg(format!("cannot start threads ({})", os_text(&error))))?;
-    let life = Life { args, places, log };
+    runtime.spawn_blocking(|| writer.run());
+    let logs = access_logs.clone();
+    let life = Life {
+        args,
+        places,
+        log,
+        access_logs,
+    };
     let result = runtime.block_on(life.serve(bound));
+    logs.flush();
     runtime.shutdown_background();
     if let Some(pid) = pid {
         pid.remove();
@@ -75,6 +90,7 @@ struct Life<'a> {
     args: &'a Args,
     places: &'a Places,
     log: ErrorLog,
+    access_logs: AccessLogs,
 }
 
 impl Life<'_> {
@@ -103,7 +119,7 @@ impl Life<'_> {
                 }
                 Told::Reopen => {
                     said("10 (SIGUSR1)", "reopening logs");
-                    self.log.reopen();
+                    self.reopen();
                 }
                 Told::Pause => {
                     said("28 (SIGWINCH)", "gracefully shutting down workers");
@@ -121,10 +137,18 @@ impl Life<'_> {
                         said(name, "exiting");
                         return Ok(());
                     }
-                    Told::Reopen => self.log.reopen(),
+                    Told::Reopen => self.reopen(),
                     Told::Quit | Told::Reload | Told::Pause => {}
                 }
             }
+        }
+    }
+
+    fn reopen(&self) {
+        self.log.reopen();
+        for (path, error) in self.access_logs.reopen() {
+            let why = open_failed(&path, &error);
+            tracing::error!(severity = "emerg", "{why}");
         }
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Clients that ask without a pause.
 const CLIENTS: usize = 4;
-const RELOADS: usize = 20;
+const RELOADS: usize = 50;
 
 /// A process that is nginx, in a folder of its own. Dropping it ends it.
 struct Nginx {
@@ -153,9 +153,14 @@ fn nginx(dir: &Path) -> Command {
 
 fn write_conf(dir: &Path, http: &str) {
     // Started by root it would become another user, whom this folder is not open to.
+    let default = if http.contains("access_log") {
+        ""
+    } else {
+        "access_log off;"
+    };
     let text = format!(
         "daemon off; user root; pid nginx.pid; error_log error.log notice;\n\
-         events {{ worker_connections 1024; }}\nhttp {{ {http} }}\n"
+         events {{ worker_connections 1024; }}\nhttp {{ {default} {http} }}\n"
     );
     std::fs::write(dir.join("nginx.conf"), text).unwrap();
 }
@@ -308,4 +313,79 @@ fn a_daemon_is_there_when_its_caller_goes_on() {
     wait_for("the daemon to end", || {
         TcpStream::connect(address).is_err().then_some(())
     });
+}
+
+/// What `access_log` and `log_format` say, in a file that can be moved away.
+#[test]
+fn requests_are_logged_as_the_file_says() {
+    let mut nginx = Nginx::start(
+        "log_format j escape=json '{\"m\":\"$request_method\",\"a\":\"$http_agent\",\"s\":$status}';
+         access_log access.log; access_log json.log j if=$arg_j;
+         server { listen LISTEN; location / { return 200 x; }
+           location /off { access_log off; return 200 x; } }",
+    );
+    let get = |target: &str| {
+        let mut stream = TcpStream::connect(nginx.address).unwrap();
+        let request = format!(
+            "GET {target} HTTP/1.1\r\nHost: a\r\nAgent: a\"b\r\nConnection: close\r\n\
+             User-Agent: \"q\"\r\nAuthorization: Basic bWU6eA==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    };
+    get("/a?j=0");
+    get("/off");
+    std::fs::rename(
+        nginx.dir.path().join("access.log"),
+        nginx.dir.path().join("access.log.1"),
+    )
+    .unwrap();
+    nginx.order("reopen");
+    let fresh = nginx.dir.path().join("access.log");
+    wait_for("a new log", || fresh.exists().then_some(()));
+    get("/b?j=1");
+    nginx.order("quit");
+    nginx.wait_for_end();
+    let text = |name: &str| std::fs::read_to_string(nginx.dir.path().join(name)).unwrap();
+    let (old, new) = (text("access.log.1"), text("access.log"));
+    assert!(
+        old.starts_with("127.0.0.1 - me [") || old.starts_with("127.0.0.79 - me ["),
+        "{old}"
+    );
+    assert!(
+        old.ends_with("] \"GET /a?j=0 HTTP/1.1\" 200 1 \"-\" \"\\x22q\\x22\"\n"),
+        "{old}"
+    );
+    assert_eq!(
+        (old.lines().count(), new.lines().count()),
+        (1, 1),
+        "{old}{new}"
+    );
+    assert!(new.contains("\"GET /b?j=1 HTTP/1.1\""), "{new}");
+    assert_eq!(
+        text("json.log"),
+        "{\"m\":\"GET\",\"a\":\"a\\\"b\",\"s\":200}\n"
+    );
+}
+
+#[test]
+fn a_failed_upstream_is_told_of_in_nginxs_line() {
+    let nginx = Nginx::start(
+        "server { listen LISTEN; server_name s; location / { proxy_pass http://127.0.0.79:1; } }",
+    );
+    let error = Client::new(nginx.address).ask().unwrap_err().to_string();
+    assert!(error.contains("502"), "{error}");
+    let log = nginx.log();
+    let line = log.lines().find(|it| it.contains("[error]")).unwrap();
+    let (head, rest) = line.split_once(": *").unwrap();
+    let (serial, told) = rest.split_once(' ').unwrap();
+    assert!(
+        head.ends_with(|it: char| it.is_ascii_digit()) && head.contains('#'),
+        "{line}"
+    );
+    assert!(serial.parse::<u64>().is_ok(), "{line}");
+    let client = told.replacen("client: 127.0.0.79,", "client: 127.0.0.1,", 1);
+    let wanted = "connect() failed while connecting to upstream, client: 127.0.0.1, server: s, \
+                  request: \"GET / HTTP/1.1\", upstream: \"http://127.0.0.79:1/\", host: \"a\"";
+    assert!(client.starts_with(wanted), "{line}");
 }

@@ -241,6 +241,6 @@ fn invalid_value(directive: &Directive) -> Error {
 }
 
 /// nginx's words for a parameter it does not know.
-fn invalid_parameter(directive: &Directive, text: &str) -> Error {
+pub(super) fn invalid_parameter(directive: &Directive, text: &str) -> Error {
     directive.fault(Kind::Value, format!("invalid parameter \"{text}\""))
 }

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 
 use super::addr::Addr;
 use super::error::Pos;
+use super::log::{AccessLog, Logs};
 use super::process::Process;
 use super::regex::Regex;
 use super::template::Template;
@@ -101,6 +102,8 @@ pub struct Http {
     pub servers: Vec<Server>,
     /// Variables that the file makes.
     pub variables: Vec<variable::Variable>,
+    /// Formats and files of access logs, for a process that runs as nginx.
+    pub logs: Logs,
 }
 
 /// A `listen`.
@@ -164,6 +167,8 @@ pub struct Common {
     pub access_log: bool,
     /// What is answered without an upstream.
     pub web: web::Web,
+    /// Where requests are logged, for a process that runs as nginx.
+    pub access_logs: Vec<AccessLog>,
 }
 
 /// `add_header`

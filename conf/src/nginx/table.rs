@@ -220,7 +220,7 @@ const ROWS: &[Row] = &[
     row("add_header", HSL | LOCATION_IF, Args::Between(2, 3)),
     row("default_type", HSL, ONE),
     row("access_log", HSL | LOCATION_IF, Args::AtLeast(1)),
-    no_op("log_format", HTTP, Args::AtLeast(2), LOGS),
+    as_nginx("log_format", HTTP, Args::AtLeast(2), LOGS),
     no_op("client_header_buffer_size", HTTP | SERVER, ONE, RUNTIME),
     no_op("client_body_buffer_size", HSL, ONE, STREAMED),
     no_op("client_body_temp_path", HSL, Args::Between(1, 4), STREAMED),

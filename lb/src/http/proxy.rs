@@ -15,6 +15,7 @@ use weir_conf::nginx::model::{Common, Server as ServerModel};
 use super::conn::Conn;
 pub(crate) use super::ctx::Ctx;
 use super::failure::{Stage, has_begun, status_for, unanswered};
+use super::log::Logs;
 use super::machine::Phase;
 use super::reply::{Reply, Step};
 use super::request::limit;
@@ -33,6 +34,8 @@ pub(crate) struct Gateway {
     pub(crate) site: Arc<Site>,
     /// For a request that no server was found for, which cannot be.
     pub(crate) fallback: Common,
+    /// Access logs in files.
+    pub(crate) logs: Option<Logs>,
 }
 
 impl Gateway {
@@ -317,6 +320,7 @@ impl ProxyHttp for Gateway {
         if self.common(ctx).access_log {
             self.log_access(session, ctx, status);
         }
+        self.write_access(session, ctx, status);
         if let Some(conn) = &ctx.conn {
             conn.request_done();
         }

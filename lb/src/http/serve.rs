@@ -20,9 +20,11 @@ use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::{Common, Http, Listen, Server};
 
 use super::conn::{Conn, Deadline, Downstream};
+use super::log::Logs;
 use super::proxy::Gateway;
 use super::route::Hosts;
 use super::site::Site;
+use crate::access_log::AccessLogs;
 use crate::error::LbError;
 use crate::group::Group;
 use crate::listen::Accepted;
@@ -45,7 +47,11 @@ pub(crate) struct Endpoint {
 }
 
 impl Front {
-    pub(crate) fn new(http: &Http, metrics: &Metrics) -> Result<Self, LbError> {
+    pub(crate) fn new(
+        http: &Http,
+        metrics: &Metrics,
+        logs: Option<&AccessLogs>,
+    ) -> Result<Self, LbError> {
         let site = Arc::new(Site::new(http, metrics)?);
         let conf = ServerConf {
             // One pool: Pingora multiplies by the threads.
@@ -58,6 +64,7 @@ impl Front {
         let gateway = Gateway {
             site: Arc::clone(&site),
             fallback: fallback(),
+            logs: logs.map(|all| Logs::open(http, all)).transpose()?,
         };
         let proxy = Arc::new(http_proxy(&Arc::new(conf), gateway));
         Ok(Self {
@@ -253,5 +260,6 @@ fn fallback() -> Common {
         default_type: "text/plain".to_owned(),
         access_log: true,
         web: weir_conf::nginx::model::web::Web::default(),
+        access_logs: Vec::new(),
     }
 }

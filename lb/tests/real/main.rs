@@ -17,6 +17,7 @@ mod health;
 mod http;
 mod nodes;
 mod passing;
+mod reload;
 mod tcp;
 mod tools;
 mod upgrade;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::super::addr;
 use super::super::error::{Error, Kind};
+use super::super::log::Logs;
 use super::super::model::{Http, Server, Upstream};
 use super::super::parse::Directive;
 use super::super::regex::Regex;
@@ -19,6 +20,7 @@ pub(super) struct Refs {
     pub(super) upstreams: Vec<Upstream>,
     /// Where relative paths begin.
     prefix: PathBuf,
+    pub(super) logs: Logs,
 }
 
 impl Refs {
@@ -38,9 +40,15 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
         upstreams: upstream::all(block, lowering, Some(80), &names)?,
         names,
         prefix: lowering.prefix.clone(),
+        logs: Logs::default(),
     };
-    let scope = Scope::read(block, &refs, lowering)?;
-    let outer = Inherited::default().with(scope);
+    refs.logs = logs(block, &refs)?;
+    let mut outer = Inherited::default();
+    if let Some(path) = lowering.options.access_log.as_ref() {
+        outer.0.access_logs = Some(vec![refs.logs.plain(path)]);
+    }
+    let scope = Scope::read(block, &mut refs, lowering)?;
+    let outer = outer.with(scope);
     for child in block
         .children()
         .iter()
@@ -50,8 +58,20 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
             .push(server(child, &outer, &mut refs, lowering)?);
     }
     http.upstreams = refs.upstreams;
+    http.logs = refs.logs;
     upstream::check_nodes(&mut http.upstreams, true);
     Ok(http)
+}
+
+/// Every format that the block has, wherever it stands in it.
+fn logs(block: &Directive, refs: &Refs) -> Result<Logs, Error> {
+    let read = |d: &Directive, text: &str| value_of(d, text, refs);
+    let mut logs = Logs::new(&read, block)?;
+    let formats = block.children().iter();
+    for child in formats.filter(|child| child.name == "log_format") {
+        logs.format(child, &read)?;
+    }
+    Ok(logs)
 }
 
 fn server(

@@ -8,7 +8,7 @@ use super::super::regex::Regex;
 use super::super::template::Template;
 use super::super::value as values;
 use super::http::Refs;
-use super::scope::{text_value, value};
+use super::scope::{value_of, value};
 
 /// What an `if` makes of its block: steps, and a location if it has one of its own.
 pub(super) type Inside = (Vec<Op>, Option<usize>);
@@ -114,9 +114,9 @@ fn rewrite(directive: &Directive, refs: &Refs) -> Result<Rewrite, Error> {
     };
     Ok(Rewrite {
         regex: regex(directive, pattern, false)?,
-        path: text_value(directive, path, refs)?,
+        path: value_of(directive, path, refs)?,
         args: args
-            .map(|args| text_value(directive, args, refs))
+            .map(|args| value_of(directive, args, refs))
             .transpose()?,
         keep_args,
         then,
@@ -162,12 +162,12 @@ fn test(directive: &Directive, refs: &Refs) -> Result<Test, Error> {
         let message = format!("invalid condition \"{word}\"");
         directive.fault(Kind::Value, message)
     };
-    let read = |text: &str| text_value(directive, text, refs);
+    let read = |text: &str| value_of(directive, text, refs);
     let variable = |text: &str| -> Result<Template, Error> {
         if text.len() < 2 || !text.starts_with('$') {
             return Err(bad(text));
         }
-        text_value(directive, text, refs)
+        value_of(directive, text, refs)
     };
     match words.as_slice() {
         [one] => Ok(Test::True(variable(one)?)),

@@ -14,7 +14,7 @@ use super::super::parse::Directive;
 use super::super::template::{Part, Template};
 use super::super::value as values;
 use super::http::Refs;
-use super::scope::{text_value, value};
+use super::scope::{value_of, value};
 use super::{Once, flag, invalid_value, number};
 
 /// What one block sets itself.
@@ -103,7 +103,7 @@ impl Pages {
             "auth_basic" => self.realm = Some(value(d, 0, refs)?),
             "auth_basic_user_file" => {
                 let path = refs.path(d.arg(0).unwrap_or_default());
-                self.user_file = Some(text_value(d, &path, refs)?);
+                self.user_file = Some(value_of(d, &path, refs)?);
             }
             "absolute_redirect" => self.absolute_redirect = Some(flag(d)),
             "port_in_redirect" => self.port_in_redirect = Some(flag(d)),
@@ -238,7 +238,7 @@ fn root(d: &Directive, refs: &Refs) -> Result<Root, Error> {
         path.trim_end_matches('/')
     };
     Ok(Root {
-        dir: text_value(d, path, refs)?,
+        dir: value_of(d, path, refs)?,
         // The location says how much: `alias_at`.
         alias: alias.then_some(Alias::Whole),
     })
@@ -266,7 +266,7 @@ fn try_files(d: &Directive, refs: &Refs) -> Result<TryFiles, Error> {
             Some(path) => (path, true),
             None => (token.text.as_str(), false),
         };
-        tests.push((text_value(d, path, refs)?, dir));
+        tests.push((value_of(d, path, refs)?, dir));
     }
     let text = d.arg(last).unwrap_or_default();
     let last = match text.strip_prefix('=') {

@@ -11,7 +11,7 @@ use super::super::parse::Directive;
 use super::super::regex::Regex;
 use super::super::template::Names;
 use super::location::{self, Place};
-use super::scope::{Inherited, Scope};
+use super::scope::{Inherited, Scope, value_of};
 use super::{Lowering, script, upstream, variable, web};
 
 /// What locations refer to.

@@ -19,11 +19,14 @@ mod error;
 mod group;
 mod health;
 mod http;
+mod io;
 mod l4;
 mod listen;
 mod members;
 mod metrics;
+mod proxy_protocol;
 mod run;
+mod tls;
 
 pub use error::LbError;
 pub use run::{Bound, Lb, LbOptions};

@@ -6,22 +6,19 @@
 //! `worker_connections`. Failures at bind are typed; failures to accept are logged and waited out.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::Listen;
 
 use crate::error::LbError;
+use crate::io::Io;
 use crate::metrics::{ListenerMetrics, Metrics};
 
 /// nginx's `NGX_LISTEN_BACKLOG`.
@@ -30,19 +27,16 @@ const BACKLOG_DEFAULT: u32 = 511;
 /// How long to wait when a connection cannot be accepted (files used up, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// A connection's socket.
-#[derive(Debug)]
-pub(crate) enum Io {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
 /// A connection that came in.
 #[derive(Debug)]
 pub(crate) struct Accepted {
     pub(crate) io: Io,
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) local: Option<SocketAddr>,
+    /// Whether TLS is spoken here.
+    pub(crate) ssl: bool,
+    /// Whether a PROXY header comes first.
+    pub(crate) proxy_protocol: bool,
     /// Counts against the limit for as long as it lives.
     pub(crate) permit: OwnedSemaphorePermit,
 }
@@ -53,6 +47,8 @@ pub(crate) struct Listener {
     socket: Bound,
     /// The address it has, the port chosen by the system filled in.
     pub(crate) addr: Addr,
+    ssl: bool,
+    proxy_protocol: bool,
     pub(crate) metrics: ListenerMetrics,
 }
 
@@ -93,6 +89,8 @@ pub(crate) fn bind(listen: &Listen, metrics: &Metrics) -> Result<Listener, LbErr
     Ok(Listener {
         socket,
         addr,
+        ssl: listen.ssl,
+        proxy_protocol: listen.proxy_protocol,
         metrics,
     })
 }
@@ -146,6 +144,8 @@ impl Listener {
                         io,
                         remote,
                         local,
+                        ssl: self.ssl,
+                        proxy_protocol: self.proxy_protocol,
                         permit,
                     });
                 }
@@ -164,11 +164,11 @@ impl Listener {
                 // Fails only on a connection that is gone, which is found out soon enough.
                 let _ = stream.set_nodelay(true);
                 let local = stream.local_addr().ok().map(canonical);
-                Ok((Io::Tcp(stream), Some(canonical(remote)), local))
+                Ok((stream.into(), Some(canonical(remote)), local))
             }
             Bound::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Io::Unix(stream), None, None))
+                Ok((stream.into(), None, None))
             }
         }
     }
@@ -177,66 +177,4 @@ impl Listener {
 /// An IPv4 client of an IPv6 socket is an IPv4 client.
 fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
-}
-
-impl Io {
-    pub(crate) async fn connect(addr: &Addr) -> std::io::Result<Self> {
-        match addr {
-            Addr::Inet(addr) => {
-                let stream = TcpStream::connect(addr).await?;
-                stream.set_nodelay(true)?;
-                Ok(Self::Tcp(stream))
-            }
-            Addr::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
-        }
-    }
-}
-
-impl AsRawFd for Io {
-    fn as_raw_fd(&self) -> RawFd {
-        match self {
-            Self::Tcp(stream) => stream.as_raw_fd(),
-            Self::Unix(stream) => stream.as_raw_fd(),
-        }
-    }
-}
-
-impl AsyncRead for Io {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }

@@ -18,7 +18,7 @@ use crate::error::LbError;
 use crate::group::Group;
 use crate::health;
 use crate::http::{Endpoint, Front};
-use crate::l4::TcpServer;
+use crate::l4::{Shared, TcpServer};
 use crate::listen::{self, Accepted, Listener};
 use crate::members::{self, Door};
 use crate::metrics::Metrics;
@@ -71,7 +71,7 @@ impl Lb {
     ///
     /// # Errors
     /// An upstream address the system cannot take, `weir_nodes` without
-    /// [`LbOptions::nodes`], or metrics that are registered already.
+    /// [`LbOptions::nodes`], a certificate or key that cannot be read or does not fit, or metrics that are registered already.
     pub fn new(config: Config, options: LbOptions, registry: &Registry) -> Result<Self, LbError> {
         if let (Some(nodes), None) = (config.first_weir_nodes(), &options.nodes) {
             let at = nodes.pos.clone();
@@ -89,21 +89,12 @@ impl Lb {
         };
         let mut tcp = Vec::new();
         if let Some(stream) = &config.stream {
-            let made: Vec<_> = stream
-                .upstreams
-                .iter()
-                .map(|upstream| Group::new(upstream, &metrics))
-                .collect();
+            let shared = Arc::new(Shared::new(stream, &metrics));
             for model in &stream.servers {
-                if let Some(group) = made.get(model.upstream) {
-                    let group = Arc::clone(group);
-                    tcp.push(Arc::new(TcpServer {
-                        model: model.clone(),
-                        group,
-                    }));
-                }
+                tcp.push(Arc::new(TcpServer::new(model, &shared)?));
             }
-            groups.extend(made.into_iter().map(|it| (Door::Rtmp, it)));
+            let made = shared.groups.iter().cloned();
+            groups.extend(made.map(|it| (Door::Rtmp, it)));
         }
         let connections_max = connections_max(&config, &options);
         Ok(Self {

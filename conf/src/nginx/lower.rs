@@ -5,12 +5,15 @@
 //! (`proxy_set_header`, `add_header`, `proxy_hide_header`) are inherited only by a block that
 //! has none of its own. Failures: the first one, in nginx's words.
 
+mod ciphers;
 mod http;
 mod listen;
 mod location;
 mod map;
 mod scope;
 mod stream;
+mod stream_scope;
+mod tls;
 mod upstream;
 
 use super::addr::Resolve;
@@ -24,6 +27,8 @@ use super::{LoadOptions, value};
 pub(super) struct Lowering<'a> {
     options: &'a LoadOptions,
     resolver: &'a dyn Resolve,
+    /// What relative paths are relative to.
+    prefix: &'a std::path::Path,
     noops: Vec<NoOp>,
     warnings: Vec<String>,
 }
@@ -46,6 +51,7 @@ pub(super) fn lower(
     let mut lowering = Lowering {
         options,
         resolver,
+        prefix: &tree.prefix,
         noops: Vec::new(),
         warnings: Vec::new(),
     };
@@ -82,6 +88,7 @@ pub(super) fn lower(
         });
     }
     listen::check_conflicts(&mut config)?;
+    listen::check_tls(&config)?;
     lowering.noops.sort_by_key(|no_op| {
         let file = tree
             .files

@@ -4,6 +4,9 @@
 //! loading, so that a request meets only values. Units in the names; defaults are nginx's
 //! (1.31) unless a field says otherwise.
 
+pub mod stream;
+pub mod tls;
+
 use std::path::PathBuf;
 
 use super::addr::Addr;
@@ -193,6 +196,14 @@ pub struct Listen {
     pub backlog: Option<u32>,
     /// `ipv6only=`: on unless said otherwise.
     pub ipv6only: bool,
+    /// `ssl`
+    pub ssl: bool,
+    /// `http2`, the older way to say it.
+    pub http2: bool,
+    /// `proxy_protocol`: each connection begins with a header that says who the client is.
+    pub proxy_protocol: bool,
+    /// `udp`: datagrams. `stream` only.
+    pub udp: bool,
     /// Where it stands.
     pub pos: Pos,
 }
@@ -212,6 +223,10 @@ pub struct Server {
     pub client_header_timeout_ms: u64,
     /// `large_client_header_buffers`: number times size.
     pub header_bytes_max: u64,
+    /// TLS on the listeners with `ssl`.
+    pub tls: Option<tls::Tls>,
+    /// `http2 on`, or a `listen` that says so.
+    pub http2: bool,
     /// What holds where no location matches.
     pub common: Common,
     /// Where it stands.
@@ -301,6 +316,8 @@ pub struct Proxy {
     pub upstream: usize,
     /// The path that replaces the location's, if `proxy_pass` has one.
     pub uri: Option<String>,
+    /// TLS to the upstream: `https://`.
+    pub tls: Option<Box<tls::ProxyTls>>,
     /// `$proxy_host`: the name as written.
     pub host: String,
     /// `$proxy_port`
@@ -360,6 +377,8 @@ pub struct Stream {
     pub upstreams: Vec<Upstream>,
     /// Servers in the order they stand.
     pub servers: Vec<StreamServer>,
+    /// Maps in the order they stand; one may use those before it.
+    pub maps: Vec<Map>,
 }
 
 /// A `server` of `stream`.
@@ -367,8 +386,22 @@ pub struct Stream {
 pub struct StreamServer {
     /// Where it listens, at least one.
     pub listens: Vec<Listen>,
-    /// Which upstream, by its place in [`Stream::upstreams`].
-    pub upstream: usize,
+    /// What is done with a session.
+    pub action: stream::StreamAction,
+    /// `ssl_preread` and its bounds.
+    pub preread: stream::Preread,
+    /// `proxy_requests`, `proxy_responses`
+    pub datagrams: stream::Datagrams,
+    /// `proxy_protocol_timeout`
+    pub proxy_protocol_timeout_ms: u64,
+    /// `set_real_ip_from`: whose PROXY header says who the client is.
+    pub real_ip_from: Vec<stream::Who>,
+    /// `allow`, `deny`; the first that fits decides.
+    pub rules: Vec<stream::Rule>,
+    /// TLS on the listeners with `ssl`.
+    pub tls: Option<tls::Tls>,
+    /// `proxy_ssl on`: TLS to the upstream.
+    pub proxy_tls: Option<Box<tls::ProxyTls>>,
     /// `proxy_connect_timeout`
     pub connect_timeout_ms: u64,
     /// `proxy_timeout`: neither side sent anything for so long.

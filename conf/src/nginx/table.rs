@@ -10,6 +10,9 @@ use super::known;
 use super::parse::Directive;
 use super::token::End;
 
+mod stream;
+mod tls;
+
 /// A set of contexts (blocks a directive may stand in), as bits.
 pub type Contexts = u16;
 
@@ -115,7 +118,7 @@ const NO_FILES: &str = "no static files are served";
 const RUNTIME: &str = "the runtime decides";
 const SHARED: &str = "one process: the state is shared anyway";
 
-/// Every directive this version takes.
+/// Every directive this version takes, but those of TLS and some of `stream`.
 pub const ROWS: &[Row] = &[
     // Anywhere.
     row("include", ANYWHERE | FREE, ONE),
@@ -240,10 +243,6 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         support: Support::Refused,
-        ..block("map", STREAM, TWO)
-    },
-    Row {
-        support: Support::Refused,
         ..row("access_log", STREAM | STREAM_SERVER, ONE)
     },
     Row {
@@ -260,8 +259,12 @@ pub const ROWS: &[Row] = &[
 #[must_use]
 pub fn lookup(name: &str, parents: &[String]) -> Option<&'static Row> {
     let here = context(parents);
-    ROWS.iter()
-        .find(|row| row.name == name && row.contexts & here != 0)
+    rows().find(|row| row.name == name && row.contexts & here != 0)
+}
+
+/// Every row there is.
+fn rows() -> impl Iterator<Item = &'static Row> {
+    ROWS.iter().chain(stream::ROWS).chain(tls::ROWS)
 }
 
 /// nginx's checks on a directive as it is read: known, allowed here, terminated, word count.
@@ -278,9 +281,7 @@ pub fn check(directive: &Directive, end: End, parents: &[String]) -> Result<(), 
         };
     }
     let Some(row) = lookup(name, parents) else {
-        let has_rows = ROWS
-            .iter()
-            .any(|row| row.name == name && row.support != Support::Refused);
+        let has_rows = rows().any(|row| row.name == name && row.support != Support::Refused);
         return Err(if has_rows {
             let message = format!("\"{name}\" directive is not allowed here");
             directive.fault(Kind::NotAllowed, message)

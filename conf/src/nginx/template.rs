@@ -5,6 +5,9 @@
 //!
 //! Failures: nginx's texts, worded without place; the caller adds it.
 
+use super::model::stream::StreamVar;
+use super::model::tls::SslVar;
+
 /// A piece of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
@@ -90,12 +93,27 @@ pub enum Var {
     Status,
     /// `$pid`
     Pid,
+    /// `$https`: `on` in a connection with TLS.
+    Https,
+    /// `$ssl_…`
+    Ssl(SslVar),
+    /// What only `stream` has.
+    Stream(StreamVar),
     /// A `map` of the `http` block, by its place in the list.
     Map(usize),
 }
 
 /// Reads a value; `maps` are the names of the maps declared so far, in order.
 pub(super) fn parse(text: &str, maps: &[&str]) -> Result<Template, String> {
+    let template = parse_any(text, maps)?;
+    let other = |part: &Part| matches!(part, Part::Var(Var::Stream(var)) if !var.is_in_http());
+    if template.parts.iter().any(other) {
+        return Err(format!("unknown variable in \"{text}\""));
+    }
+    Ok(template)
+}
+
+fn parse_any(text: &str, maps: &[&str]) -> Result<Template, String> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -133,6 +151,33 @@ pub(super) fn parse(text: &str, maps: &[&str]) -> Result<Template, String> {
         parts.push(Part::Text(rest.to_owned()));
     }
     Ok(Template { parts })
+}
+
+/// Reads a value of the `stream` block, which has variables of its own and not those of requests.
+pub(super) fn parse_stream(text: &str, maps: &[&str]) -> Result<Template, String> {
+    let template = parse_any(text, maps)?;
+    for part in &template.parts {
+        if let Part::Var(var) = part
+            && !is_in_stream(var)
+        {
+            return Err(format!("unknown variable in \"{text}\""));
+        }
+    }
+    Ok(template)
+}
+
+fn is_in_stream(var: &Var) -> bool {
+    matches!(
+        var,
+        Var::RemoteAddr
+            | Var::RemotePort
+            | Var::ServerAddr
+            | Var::ServerPort
+            | Var::Pid
+            | Var::Ssl(_)
+            | Var::Stream(_)
+            | Var::Map(_)
+    )
 }
 
 fn leading_name(text: &str) -> &str {
@@ -173,6 +218,7 @@ fn variable(name: &str, maps: &[&str]) -> Result<Var, String> {
         "upstream_status" => Var::UpstreamStatus,
         "status" => Var::Status,
         "pid" => Var::Pid,
+        "https" => Var::Https,
         other => return prefixed(other, name),
     })
 }
@@ -180,6 +226,12 @@ fn variable(name: &str, maps: &[&str]) -> Result<Var, String> {
 fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
     if let Some(header) = lower.strip_prefix("http_").filter(|rest| !rest.is_empty()) {
         return Ok(Var::Http(header.replace('_', "-")));
+    }
+    if let Some(var) = StreamVar::by_name(lower) {
+        return Ok(Var::Stream(var));
+    }
+    if let Some(var) = lower.strip_prefix("ssl_").and_then(SslVar::by_name) {
+        return Ok(Var::Ssl(var));
     }
     if let Some(arg) = lower.strip_prefix("arg_").filter(|rest| !rest.is_empty()) {
         return Ok(Var::Arg(arg.to_owned()));
@@ -214,8 +266,7 @@ fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
 /// Variables of nginx's that this version has not.
 const UNSUPPORTED: &str = "\
 binary_remote_addr body_bytes_sent bytes_sent connection_requests connection_time document_root \
-hostname https http2 http3 limit_rate msec nginx_version pipe proxy_protocol_addr \
-proxy_protocol_port realip_remote_addr realip_remote_port realpath_root remote_user \
+hostname http2 http3 limit_rate msec nginx_version pipe realip_remote_addr realip_remote_port realpath_root remote_user \
 request_body request_body_file request_completion request_filename request_id request_length \
 request_time server_addr_port slice_range tcpinfo_rtt time_iso8601 time_local \
 upstream_bytes_received upstream_bytes_sent upstream_cache_status upstream_connect_time \

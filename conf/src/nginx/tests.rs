@@ -8,6 +8,7 @@ mod meaning;
 mod nodes;
 mod robust;
 mod shipped;
+mod tls;
 
 use std::net::IpAddr;
 use std::path::Path;

@@ -5,15 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::HeaderName;
+use pingora::connectors::L4Connect;
 use pingora::upstreams::peer::HttpPeer;
 use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::{self, Action, Http, Return};
 use weir_conf::nginx::template::Template;
 
 use super::route::Paths;
+use super::secure::Secure;
 use crate::error::LbError;
 use crate::group::Group;
 use crate::metrics::{Metrics, UpstreamMetrics};
+use crate::tls::{TlsClient, TlsServer};
 
 /// The whole `http` block.
 #[derive(Debug)]
@@ -32,6 +35,7 @@ pub(crate) struct Server {
     pub(crate) paths: Paths,
     pub(crate) locations: Vec<Location>,
     pub(crate) add_headers: Vec<AddHeader>,
+    pub(crate) tls: Option<TlsServer>,
 }
 
 /// A location.
@@ -56,6 +60,8 @@ pub(crate) enum Do {
 pub(crate) struct Proxy {
     pub(crate) model: model::Proxy,
     pub(crate) group: Arc<Group>,
+    /// Connects with TLS.
+    secure: Option<Arc<Secure>>,
     pub(crate) set_headers: Vec<(HeaderName, String, Template)>,
     pub(crate) hide_headers: Vec<HeaderName>,
 }
@@ -71,7 +77,14 @@ pub(crate) struct AddHeader {
 impl Proxy {
     /// A peer of the group as Pingora wants it.
     pub(crate) fn pingora_peer(&self, addr: &Addr) -> Option<HttpPeer> {
-        pingora_peer(addr, &self.model, &self.group)
+        let mut peer = pingora_peer(addr, &self.model, &self.group)?;
+        if let Some(secure) = &self.secure {
+            let connect: Arc<dyn L4Connect + Send + Sync> = Arc::clone(secure) as _;
+            peer.options.custom_l4 = Some(connect);
+            // Never one that another location, with other settings, has left.
+            peer.group_key = Arc::as_ptr(secure).addr() as u64;
+        }
+        Some(peer)
     }
 }
 
@@ -89,6 +102,7 @@ impl Site {
                 paths: Paths::new(&model.locations),
                 locations: locations.collect::<Result<_, _>>()?,
                 add_headers: add_headers(&model.common),
+                tls: model.tls.as_ref().map(TlsServer::new).transpose()?,
                 model: model.clone(),
             });
         }
@@ -98,6 +112,15 @@ impl Site {
             groups,
             own: metrics.upstream("-"),
         })
+    }
+
+    /// How long a connection of HTTP/2 may be idle: there is one time for all servers.
+    pub(crate) fn idle_limit(&self) -> Duration {
+        let all = self.servers.iter();
+        let longest = all
+            .map(|server| server.model.common.keepalive_timeout_ms)
+            .max();
+        Duration::from_millis(longest.unwrap_or_default().max(1000))
     }
 
     /// Idle connections kept to all upstreams together.
@@ -161,8 +184,16 @@ fn make_proxy(
     }
     // Names were checked as tokens while loading, so none is lost here.
     let named = |name: &str| HeaderName::from_bytes(name.as_bytes()).ok();
+    let secure = match &model.tls {
+        Some(tls) => Some(Arc::new(Secure {
+            client: Arc::new(TlsClient::new(tls)?),
+            limit: Duration::from_millis(model.connect_timeout_ms),
+        })),
+        None => None,
+    };
     Ok(Proxy {
         group: Arc::clone(group),
+        secure,
         set_headers: model
             .set_headers
             .iter()

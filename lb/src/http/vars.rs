@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::io::Write as _;
 
 use pingora::http::RequestHeader;
+use weir_conf::nginx::model::stream::StreamVar;
 use weir_conf::nginx::model::{self, Map};
 use weir_conf::nginx::template::{Part, Template, Var};
 
@@ -85,7 +86,41 @@ impl Values<'_> {
             Var::UpstreamAddr => out.extend_from_slice(self.ctx.upstream_addrs.as_bytes()),
             Var::UpstreamStatus => out.extend_from_slice(self.ctx.upstream_statuses.as_bytes()),
             Var::Status => write_number(out, self.ctx.status),
+            Var::Https if self.scheme() == "https" => out.extend_from_slice(b"on"),
+            Var::Https => {}
+            Var::Ssl(var) => {
+                if let Some(tls) = self.conn.and_then(|conn| conn.tls.as_ref()) {
+                    tls.info.write(*var, out);
+                }
+            }
+            Var::Stream(var) => {
+                let told = self.conn.and_then(|conn| conn.told);
+                match var {
+                    StreamVar::ProxyProtocolAddr => {
+                        write_number(out, told.map(|it| it.client.ip()))
+                    }
+                    StreamVar::ProxyProtocolPort => {
+                        write_number(out, told.map(|it| it.client.port()));
+                    }
+                    StreamVar::ProxyProtocolServerAddr => {
+                        write_number(out, told.map(|it| it.server.ip()));
+                    }
+                    StreamVar::ProxyProtocolServerPort => {
+                        write_number(out, told.map(|it| it.server.port()));
+                    }
+                    // Refused while loading.
+                    _ => {}
+                }
+            }
             Var::Pid => write_number(out, Some(std::process::id())),
+        }
+    }
+
+    /// `$scheme`
+    pub(crate) fn scheme(&self) -> &'static str {
+        match self.conn {
+            Some(conn) if conn.tls.is_some() => "https",
+            _ => "http",
         }
     }
 
@@ -114,7 +149,7 @@ impl Values<'_> {
                 // Debug writes it as the request line does: HTTP/1.1.
                 let _ = write!(out, " {:?}", self.request.version);
             }
-            Var::Scheme => out.extend_from_slice(b"http"),
+            Var::Scheme => out.extend_from_slice(self.scheme().as_bytes()),
             Var::ServerProtocol => {
                 let _ = write!(out, "{:?}", self.request.version);
             }

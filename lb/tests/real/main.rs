@@ -16,6 +16,7 @@ mod health;
 mod http;
 mod nodes;
 mod tcp;
+mod tls;
 mod tools;
 mod upgrade;
 mod upstreams;

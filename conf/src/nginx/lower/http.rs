@@ -5,8 +5,9 @@ use super::super::addr;
 use super::super::error::{Error, Kind};
 use super::super::model::{Http, Server, Upstream};
 use super::super::parse::Directive;
+use super::listen::Place;
 use super::scope::{Inherited, Scope};
-use super::{Lowering, location, map, upstream};
+use super::{Lowering, location, map, tls, upstream};
 
 /// What locations refer to.
 pub(super) struct Refs {
@@ -31,13 +32,14 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     };
     let scope = Scope::read(block, &refs, lowering)?;
     let outer = Inherited::default().with(scope);
+    let outer_tls = tls::Scope::read(block, &tls::Scope::default(), lowering)?;
     for child in block
         .children()
         .iter()
         .filter(|child| child.name == "server")
     {
         http.servers
-            .push(server(child, &outer, &mut refs, lowering)?);
+            .push(server(child, &outer, &outer_tls, &mut refs, lowering)?);
     }
     http.upstreams = refs.upstreams;
     upstream::check_nodes(&mut http.upstreams, true);
@@ -47,9 +49,11 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
 fn server(
     block: &Directive,
     outer: &Inherited,
+    outer_tls: &tls::Scope,
     refs: &mut Refs,
     lowering: &mut Lowering<'_>,
 ) -> Result<Server, Error> {
+    let tls = tls::Scope::read(block, outer_tls, lowering)?;
     let inherited = outer.with(Scope::read(block, refs, lowering)?);
     let mut server = Server {
         listens: Vec::new(),
@@ -58,6 +62,8 @@ fn server(
         ret: None,
         client_header_timeout_ms: inherited.client_header_timeout_ms(),
         header_bytes_max: inherited.header_bytes_max(),
+        tls: None,
+        http2: tls.http2.unwrap_or(false),
         common: inherited.common(),
         pos: block.pos.clone(),
     };
@@ -65,7 +71,7 @@ fn server(
         match child.name.as_str() {
             "listen" => server
                 .listens
-                .extend(super::listen::listen(child, lowering, Some(80))?),
+                .extend(super::listen::listen(child, lowering, Place::Http)?),
             "server_name" => {
                 for token in &child.args {
                     server.names.push(server_name(child, &token.text)?);
@@ -75,7 +81,7 @@ fn server(
                 server.ret = Some(location::return_(child, refs)?);
             }
             "location" => {
-                let location = location::location(child, &inherited, refs, lowering)?;
+                let location = location::location(child, &inherited, &tls, refs, lowering)?;
                 let same = server.locations.iter().any(|other| {
                     other.path == location.path
                         && (other.matching == super::super::model::Match::Exact)
@@ -94,6 +100,14 @@ fn server(
         let all = addr::Addr::Inet((std::net::Ipv4Addr::UNSPECIFIED, 80).into());
         server.listens.push(super::listen::plain(all, block));
     }
+    server.http2 |= server.listens.iter().any(|listen| listen.http2);
+    let spoken = if server.http2 {
+        &["h2", "http/1.1"][..]
+    } else {
+        &["http/1.1"][..]
+    };
+    let alpn = spoken.iter().map(|&name| name.to_owned()).collect();
+    server.tls = tls.server(alpn, server.client_header_timeout_ms, &block.pos)?;
     Ok(server)
 }
 

@@ -8,14 +8,16 @@ use super::super::template::{Part, Template, Var};
 use super::super::value as values;
 use super::http::Refs;
 use super::scope::{Inherited, Redirects, Scope, value};
-use super::{Lowering, Once, upstream};
+use super::{Lowering, Once, tls, upstream};
 
 pub(super) fn location(
     block: &Directive,
     outer: &Inherited,
+    outer_tls: &tls::Scope,
     refs: &mut Refs,
     lowering: &mut Lowering<'_>,
 ) -> Result<Location, Error> {
+    let tls = tls::Scope::read(block, outer_tls, lowering)?;
     let (matching, path) = matcher(block)?;
     let inherited = outer.with(Scope::read(block, refs, lowering)?);
     let mut action = None;
@@ -25,7 +27,7 @@ pub(super) fn location(
         match child.name.as_str() {
             "proxy_pass" => {
                 once.first(child)?;
-                let proxy = proxy(child, &path, &inherited, refs, lowering)?;
+                let proxy = proxy(child, &path, (&inherited, &tls), refs, lowering)?;
                 if action.is_none() {
                     action = Some(Action::Proxy(Box::new(proxy)));
                 }
@@ -146,7 +148,7 @@ pub(super) fn return_(directive: &Directive, refs: &Refs) -> Result<Return, Erro
 fn proxy(
     directive: &Directive,
     location: &str,
-    inherited: &Inherited,
+    (inherited, tls): (&Inherited, &tls::Scope),
     refs: &mut Refs,
     lowering: &Lowering<'_>,
 ) -> Result<Proxy, Error> {
@@ -155,16 +157,20 @@ fn proxy(
         let message = "variables in \"proxy_pass\" are not supported by weir yet";
         return Err(directive.fault(Kind::Unsupported, message));
     }
-    if url.starts_with("https://") {
-        let message = "https:// in \"proxy_pass\" is not supported by weir yet";
-        return Err(directive.fault(Kind::Unsupported, message));
-    }
-    let Some(rest) = url.strip_prefix("http://") else {
-        return Err(directive.fault(Kind::Value, "invalid URL prefix"));
+    let (rest, secure) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+        (Some(rest), _) => (rest, false),
+        (_, Some(rest)) => (rest, true),
+        _ => return Err(directive.fault(Kind::Value, "invalid URL prefix")),
     };
+    let default_port = if secure { 443 } else { 80 };
     let (host, uri) = split_url(rest);
-    let upstream =
-        upstream::find_or_make(directive, host, Some(80), &mut refs.upstreams, lowering)?;
+    let upstream = upstream::find_or_make(
+        directive,
+        host,
+        Some(default_port),
+        &mut refs.upstreams,
+        lowering,
+    )?;
     let scope = &inherited.0;
     let redirects = scope.redirects.clone().unwrap_or(Redirects {
         default: true,
@@ -174,7 +180,12 @@ fn proxy(
         upstream,
         uri: uri.map(str::to_owned),
         host: host.to_owned(),
-        port: port_of(host),
+        tls: if secure {
+            Some(Box::new(tls.proxy.client(host, &directive.pos)?))
+        } else {
+            None
+        },
+        port: port_of(host, default_port),
         set_headers: with_defaults(scope.set_headers.clone().unwrap_or_default()),
         hide_headers: scope.hide_headers.clone().unwrap_or_default(),
         redirects: resolve_redirects(&redirects, url, uri, location),
@@ -204,11 +215,11 @@ fn split_url(rest: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn port_of(host: &str) -> u16 {
+fn port_of(host: &str, default: u16) -> u16 {
     let port = host
         .rsplit_once(':')
         .and_then(|(_, port)| values::number(port));
-    port.unwrap_or(80)
+    port.unwrap_or(default)
 }
 
 /// nginx sends `Host: $proxy_host` unless told otherwise.

@@ -10,9 +10,18 @@ use super::super::template::{self, Template};
 
 /// One `map`; it may use the variables of the maps `before` it, so that none can loop.
 pub(super) fn map(block: &Directive, before: &[Map]) -> Result<Map, Error> {
+    map_with(block, before, template::parse)
+}
+
+/// One `map` whose values are read by `parse`: `stream` has variables of its own.
+pub(super) fn map_with(
+    block: &Directive,
+    before: &[Map],
+    parse: impl Fn(&str, &[&str]) -> Result<Template, String>,
+) -> Result<Map, Error> {
     let names: Vec<&str> = before.iter().map(|map| map.name.as_str()).collect();
     let value = |directive: &Directive, text: &str| {
-        template::parse(text, &names).map_err(|message| directive.fault(Kind::Value, message))
+        parse(text, &names).map_err(|message| directive.fault(Kind::Value, message))
     };
     let variable = block.arg(1).unwrap_or_default();
     let Some(name) = variable.strip_prefix('$').filter(|name| !name.is_empty()) else {

@@ -11,6 +11,7 @@ mod greet;
 mod hello;
 mod proxy_header;
 mod session;
+mod udp;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -32,6 +33,7 @@ use crate::metrics::{ListenerMetrics, Metrics, UpstreamFault};
 use crate::tls::{TlsClient, TlsServer};
 use copy::{Ended, Limits};
 use session::Session;
+pub(crate) use udp::UdpLoop;
 
 /// After one side ended, how long the other may go on without `proxy_half_close`: long enough
 /// for a last answer, and not cut by a reset.

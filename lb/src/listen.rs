@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UdpSocket, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use weir_conf::nginx::Addr;
@@ -93,6 +93,29 @@ pub(crate) fn bind(listen: &Listen, metrics: &Metrics) -> Result<Listener, LbErr
         proxy_protocol: listen.proxy_protocol,
         metrics,
     })
+}
+
+/// Binds one address for datagrams. Needs a tokio runtime.
+pub(crate) fn bind_udp(listen: &Listen) -> Result<UdpSocket, LbError> {
+    let bound = match &listen.addr {
+        Addr::Inet(addr) => udp(*addr, listen),
+        Addr::Unix(_) => Err(std::io::ErrorKind::Unsupported.into()),
+    };
+    bound.map_err(|source| LbError::Bind {
+        addr: listen.addr.to_string(),
+        at: listen.pos.clone(),
+        source,
+    })
+}
+
+fn udp(addr: SocketAddr, listen: &Listen) -> std::io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(listen.ipv6only)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    UdpSocket::from_std(socket.into())
 }
 
 fn bind_tcp(addr: SocketAddr, listen: &Listen) -> std::io::Result<TcpListener> {

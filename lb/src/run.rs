@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus::Registry;
+use tokio::net::UdpSocket;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,7 +19,7 @@ use crate::error::LbError;
 use crate::group::Group;
 use crate::health;
 use crate::http::{Endpoint, Front};
-use crate::l4::{Shared, TcpServer};
+use crate::l4::{Shared, TcpServer, UdpLoop};
 use crate::listen::{self, Accepted, Listener};
 use crate::members::{self, Door};
 use crate::metrics::Metrics;
@@ -62,6 +63,7 @@ pub struct Bound {
     front: Option<Arc<Front>>,
     http: Vec<(Listener, Arc<Endpoint>)>,
     tcp: Vec<(Listener, Arc<TcpServer>)>,
+    udp: Vec<(Arc<UdpSocket>, Arc<TcpServer>)>,
     groups: Vec<(Door, Arc<Group>)>,
     nodes: Option<watch::Receiver<Arc<NodesSeen>>>,
 }
@@ -118,10 +120,15 @@ impl Lb {
             let listener = listen::bind(&endpoint.listen, &self.metrics)?;
             http.push((listener, Arc::new(endpoint)));
         }
-        let mut tcp = Vec::new();
+        let (mut tcp, mut udp) = (Vec::new(), Vec::new());
         for server in &self.tcp {
             for listen in &server.model.listens {
-                tcp.push((listen::bind(listen, &self.metrics)?, Arc::clone(server)));
+                let server = Arc::clone(server);
+                if listen.udp {
+                    udp.push((Arc::new(listen::bind_udp(listen)?), server));
+                } else {
+                    tcp.push((listen::bind(listen, &self.metrics)?, server));
+                }
             }
         }
         Ok(Bound {
@@ -135,6 +142,7 @@ impl Lb {
             front: self.front,
             http,
             tcp,
+            udp,
             groups: self.groups,
             nodes: self.nodes,
         })
@@ -142,13 +150,14 @@ impl Lb {
 }
 
 impl Bound {
-    /// Every address listened on, HTTP before TCP, each in the order of the file; ports the
+    /// Every address listened on, HTTP before TCP before UDP, each in the order of the file; ports the
     /// system chose are filled in.
     #[must_use]
     pub fn addresses(&self) -> Vec<Addr> {
         self.http_addresses()
             .into_iter()
             .chain(self.tcp_addresses())
+            .chain(self.udp_addresses())
             .collect()
     }
 
@@ -161,13 +170,31 @@ impl Bound {
             .collect()
     }
 
-    /// The addresses of the `stream` block.
+    /// The addresses of the `stream` block for datagrams.
+    #[must_use]
+    pub fn udp_addresses(&self) -> Vec<Addr> {
+        let all = self.udp.iter();
+        all.filter_map(|(socket, _)| socket.local_addr().ok().map(Addr::Inet))
+            .collect()
+    }
+
+    /// The addresses of the `stream` block for connections.
     #[must_use]
     pub fn tcp_addresses(&self) -> Vec<Addr> {
         self.tcp
             .iter()
             .map(|(listener, _)| listener.addr.clone())
             .collect()
+    }
+
+    /// Starts what keeps an eye on the peers.
+    fn watch_groups(&self, loops: &TaskTracker, shutdown: &CancellationToken) {
+        for (door, group) in &self.groups {
+            health::spawn(group, loops, shutdown);
+            if let Some(nodes) = &self.nodes {
+                members::spawn(group, *door, nodes.clone(), loops, shutdown);
+            }
+        }
     }
 
     /// Serves until `shutdown`; then accepts no more, lets requests and connections in hand end,
@@ -185,12 +212,7 @@ impl Bound {
         let places = self.connections_max.min(Semaphore::MAX_PERMITS);
         let http_limit = Arc::new(Semaphore::new(places));
         let tcp_limit = Arc::new(Semaphore::new(places));
-        for (door, group) in &self.groups {
-            health::spawn(group, &loops, &shutdown);
-            if let Some(nodes) = &self.nodes {
-                members::spawn(group, *door, nodes.clone(), &loops, &shutdown);
-            }
-        }
+        self.watch_groups(&loops, &shutdown);
         for (listener, endpoint) in self.http {
             let Some(front) = self.front.clone() else {
                 continue;
@@ -221,6 +243,17 @@ impl Bound {
             let refused = self.metrics.refused.clone();
             loops.spawn(listener.run(shutdown.clone(), Arc::clone(&tcp_limit), refused, serve));
         }
+        let udp = |(socket, server)| UdpLoop {
+            socket,
+            server,
+            refused: self.metrics.refused.clone(),
+            limit: Arc::clone(&tcp_limit),
+            sessions: connections.clone(),
+            cut: cut.clone(),
+        };
+        for work in self.udp.into_iter().map(udp) {
+            loops.spawn(work.run(self.metrics.clone(), shutdown.clone()));
+        }
         shutdown.cancelled().await;
         loops.close();
         loops.wait().await;
@@ -228,17 +261,22 @@ impl Bound {
         if let Some(front) = &self.front {
             front.close_idle().await;
         }
-        connections.close();
-        let open = connections.len();
-        tracing::info!(open, "load balancer is draining");
-        if tokio::time::timeout(drain_limit, connections.wait())
-            .await
-            .is_err()
-        {
-            tracing::warn!(open = connections.len(), "load balancer cuts what is left");
-            cut.cancel();
-            connections.wait().await;
-        }
+        drain(&connections, drain_limit, &cut).await;
+    }
+}
+
+/// Waits for what is in hand, and cuts what is left after `limit`.
+async fn drain(connections: &TaskTracker, limit: Duration, cut: &CancellationToken) {
+    connections.close();
+    let open = connections.len();
+    tracing::info!(open, "load balancer is draining");
+    if tokio::time::timeout(limit, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(open = connections.len(), "load balancer cuts what is left");
+        cut.cancel();
+        connections.wait().await;
     }
 }
 

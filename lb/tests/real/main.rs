@@ -18,5 +18,6 @@ mod nodes;
 mod tcp;
 mod tls;
 mod tools;
+mod udp;
 mod upgrade;
 mod upstreams;

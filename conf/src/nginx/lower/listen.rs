@@ -8,7 +8,7 @@ use super::super::value;
 use super::{Lowering, invalid_parameter};
 
 /// Parameters nginx has that are not done yet.
-const UNSUPPORTED: [&str; 5] = ["quic", "spdy", "deferred", "multipath", "udp"];
+const UNSUPPORTED: [&str; 4] = ["quic", "spdy", "deferred", "multipath"];
 
 /// Parameters that tune the socket; the defaults serve.
 const TUNING: [&str; 7] = [
@@ -104,6 +104,7 @@ fn parameter(
         "ssl" => listen.ssl = true,
         "proxy_protocol" => listen.proxy_protocol = true,
         "http2" if place == Place::Http => listen.http2 = true,
+        "udp" if place == Place::Stream => listen.udp = true,
         "ipv6only=on" => listen.ipv6only = true,
         "ipv6only=off" => listen.ipv6only = false,
         _ => {

@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use weir_cluster::Viewers;
 use weir_cluster::node::{FiguresSource, NodeFigures};
@@ -20,6 +21,7 @@ pub(crate) struct Figures {
     origin: Option<Arc<Origin>>,
     edge: Option<Arc<Edge>>,
     draining: AtomicBool,
+    urgent: Notify,
     /// When, and how many bytes had come in and gone out.
     measured: Mutex<(Instant, u64, u64)>,
 }
@@ -36,13 +38,15 @@ impl Figures {
             origin,
             edge,
             draining: AtomicBool::new(false),
+            urgent: Notify::new(),
             measured: Mutex::new((Instant::now(), 0, 0)),
         }
     }
 
-    /// The node is on its way out from now on.
+    /// The node is on its way out from now on, and says so at once.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+        self.urgent.notify_one();
     }
 }
 
@@ -72,6 +76,10 @@ impl FiguresSource for Figures {
             draining: self.draining.load(Ordering::Relaxed),
             ..self.fixed.clone()
         }
+    }
+
+    fn urgent(&self) -> Option<&Notify> {
+        Some(&self.urgent)
     }
 }
 

@@ -29,8 +29,7 @@ use weir_cluster::node::{
     BeatsTo, FiguresSource, Heartbeat, HeartbeatOptions, NodeFigures, NodeId,
 };
 use weir_cluster::{
-    AppName, MeteredStore, MongoOptions, MongoStore, NodeRole, Store, StoreClock, SystemClock,
-    WallClock,
+    MeteredStore, MongoOptions, MongoStore, NodeRole, Store, StoreClock, SystemClock, WallClock,
 };
 use weir_conf::node::DbType;
 
@@ -154,7 +153,8 @@ async fn furnish(
         .with_context(|| format!("cannot make the data folder {}", data_dir.display()))?;
     let configured = settings.config.cluster.node_id.as_deref();
     let node_id = NodeId::load_or_make(configured, &data_dir)?;
-    let metered = Arc::new(MeteredStore::new(open_store(&settings).await?, &registry)?);
+    let (opened, mongo) = open_store(&settings).await?;
+    let metered = Arc::new(MeteredStore::new(opened, &registry)?);
     let store_clock = StoreClock::new(Arc::new(SystemClock));
     // What the origin frees and writes at its start is dated by the store already.
     let first_lease = store_clock.renew(&*metered, node_id.as_str());
@@ -177,6 +177,11 @@ async fn furnish(
         stop.clone(),
     )
     .await;
+    if let Some(mongo) = mongo
+        && settings.node_role() != NodeRole::Lb
+    {
+        mongo.keep_indexes(&apps, stop.clone());
+    }
     let ip = settings.config.cluster.node_ip.clone();
     let house = Arc::new(House {
         started_ms: clock.now_ms(),
@@ -192,28 +197,17 @@ async fn furnish(
     Ok((house, beat))
 }
 
-async fn open_store(settings: &Settings) -> anyhow::Result<Arc<dyn Store>> {
-    Ok(match mongo_options(settings) {
-        Some(options) => {
-            let store = Arc::new(MongoStore::connect(options).await?);
-            if settings.node_role() != NodeRole::Lb {
-                let apps: Vec<AppName> = settings.app_seeds().into_iter().map(|it| it.0).collect();
-                tokio::spawn(make_indexes(Arc::clone(&store), apps));
-            }
-            store
-        }
-        None => {
-            let file = settings.layout.data_dir.join("weir.redb");
-            Arc::new(EmbeddedStore::open(&file, Arc::new(SystemClock))?)
-        }
-    })
-}
-
-/// Nobody waits for them: each first write sees to those it needs.
-async fn make_indexes(store: Arc<MongoStore>, apps: Vec<AppName>) {
-    if let Err(error) = store.make_indexes(&apps).await {
-        tracing::info!(%error, "indexes are made at the first write of each kind");
+/// The store, and the same once more when it is MongoDB.
+async fn open_store(
+    settings: &Settings,
+) -> anyhow::Result<(Arc<dyn Store>, Option<Arc<MongoStore>>)> {
+    if let Some(options) = mongo_options(settings) {
+        let store = Arc::new(MongoStore::connect(options).await?);
+        return Ok((Arc::<MongoStore>::clone(&store), Some(store)));
     }
+    let file = settings.layout.data_dir.join("weir.redb");
+    let store = EmbeddedStore::open(&file, Arc::new(SystemClock))?;
+    Ok((Arc::new(store), None))
 }
 
 /// The heartbeat's way to the store: in MongoDB one of its own.

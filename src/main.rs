@@ -14,6 +14,7 @@ mod house;
 mod last_seen;
 mod logging;
 mod network;
+mod nginx;
 mod recordings;
 mod roles;
 mod rooms;
@@ -27,6 +28,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // Every TLS user in the process takes this provider; none may pick its own.
     let _ = rustls::crypto::ring::default_provider().install_default();
+    if let Some(words) = nginx::asked(std::env::args_os()) {
+        return nginx::run(words);
+    }
     let cli = cli::Cli::parse();
     if let Some(cli::Task::Load(args)) = cli.task {
         return weir_load::run(*args, files::raise());

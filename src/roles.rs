@@ -212,6 +212,7 @@ async fn start_lb(
         nodes: config
             .first_weir_nodes()
             .map(|_| see_nodes(house, started.lb_stop.clone())),
+        access_logs: None,
     };
     let lb = weir_lb::Lb::new(config, options, &house.registry)?;
     let _entered = runtimes.lb.enter();

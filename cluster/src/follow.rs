@@ -19,6 +19,8 @@ use tokio::time::{Instant, sleep_until};
 /// who follows it reads by himself until it speaks again. Longer than an election of a primary
 /// commonly takes.
 pub const SILENCE_MAX: Duration = Duration::from_secs(5);
+/// The shortest period: "always as new as can be" must not become asking without a pause.
+pub const PERIOD_MIN: Duration = Duration::from_millis(100);
 /// How many times a period a source that does not tell is asked whether it does now.
 pub const STEPS: u32 = 10;
 
@@ -71,13 +73,13 @@ impl<T> fmt::Debug for Follower<T> {
 
 impl<T: Clone> Follower<T> {
     /// Follows what `subscribe` gives a channel of (`None` = cannot tell now), judged by `health`;
-    /// where nothing is told, a reload each `period`.
+    /// where nothing is told, a reload each `period`, at least [`PERIOD_MIN`].
     pub fn new(
         subscribe: impl Fn() -> Option<Receiver<T>> + Send + Sync + 'static,
         health: impl Fn() -> ChangesHealth + Send + Sync + 'static,
         period: Duration,
     ) -> Self {
-        let now = Instant::now();
+        let (now, period) = (Instant::now(), period.max(PERIOD_MIN));
         Self {
             subscribe: Box::new(subscribe),
             health: Box::new(health),

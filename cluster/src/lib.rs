@@ -44,7 +44,7 @@ pub use node::{
 pub use records::cached::{Cached, CachedRecords};
 pub use records::{Fields, Kind, Place, Query, RecordChange, Records};
 pub use source::{StoreSource, StreamSource};
-pub use store::{Claim, EpochEnd, Store, StoreError, StreamChange};
+pub use store::{Claim, EpochEnd, NodesSince, Store, StoreError, StreamChange};
 pub use store_clock::StoreClock;
 pub use types::{
     Broadcast, BroadcastStatus, NodeRecord, NodeRole, Ownership, PublishType, Viewers,

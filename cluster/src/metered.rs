@@ -7,7 +7,7 @@
 use crate::follow::ChangesHealth;
 use crate::lease::{Lease, Leases};
 use crate::names::{AppName, StreamKey};
-use crate::store::{Claim, EpochEnd, Store, StoreError, StreamChange};
+use crate::store::{Claim, EpochEnd, NodesSince, Store, StoreError, StreamChange};
 use crate::types::{Broadcast, NodeRecord, Ownership};
 use async_trait::async_trait;
 use prometheus::{HistogramOpts, HistogramVec, Registry};
@@ -190,6 +190,15 @@ impl Store for MeteredStore {
 
     async fn nodes(&self, offset: usize, size: usize) -> Result<Vec<NodeRecord>, StoreError> {
         self.timed("nodes", self.inner.nodes(offset, size)).await
+    }
+
+    async fn nodes_since(
+        &self,
+        since_ms: i64,
+        size: usize,
+    ) -> Result<Option<NodesSince>, StoreError> {
+        let call = self.inner.nodes_since(since_ms, size);
+        self.timed("nodes_since", call).await
     }
 
     async fn delete_node(&self, id: &str) -> Result<bool, StoreError> {

@@ -120,6 +120,16 @@ pub struct StreamChange {
     pub broadcast: Option<Arc<Broadcast>>,
 }
 
+/// What [`Store::nodes_since`] says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NodesSince {
+    /// The nodes that wrote, in no order.
+    pub nodes: Vec<NodeRecord>,
+    /// How many there are in all, those that did not write too. May be off for a while after a
+    /// crash of the store.
+    pub total: u64,
+}
+
 /// What a claimant knows when it takes a stream.
 #[derive(Clone, Debug)]
 pub struct Claim {
@@ -249,6 +259,18 @@ pub trait Store: Records {
 
     /// Nodes in id order, `offset` skipped, at most `size`.
     async fn nodes(&self, offset: usize, size: usize) -> Result<Vec<NodeRecord>, StoreError>;
+
+    /// Nodes whose heartbeat is of `since_ms` or later, at most `size`, and how many nodes there
+    /// are: for who read them all before and now follows. `None` when the store would have to read
+    /// them all for it.
+    async fn nodes_since(
+        &self,
+        since_ms: i64,
+        size: usize,
+    ) -> Result<Option<NodesSince>, StoreError> {
+        let _ = (since_ms, size);
+        Ok(None)
+    }
 
     /// Forgets a node; a live one registers again with its next heartbeat.
     async fn delete_node(&self, id: &str) -> Result<bool, StoreError>;

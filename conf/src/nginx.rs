@@ -14,9 +14,11 @@
 pub mod addr;
 mod error;
 mod known;
+pub mod log;
 mod lower;
 pub mod model;
 pub mod parse;
+pub mod process;
 mod shipped;
 pub mod table;
 pub mod template;
@@ -40,6 +42,12 @@ pub struct LoadOptions {
     pub allow_port_zero: bool,
     /// Bounds on what is read.
     pub limits: parse::Limits,
+    /// The process runs as nginx: `pid`, `user` and the like are its to obey.
+    pub as_nginx: bool,
+    /// As nginx: where requests are logged if the file does not say.
+    pub access_log: Option<String>,
+    /// Directives of the main context that go before the file's: nginx's `-g`.
+    pub globals: Option<String>,
 }
 
 /// Reads `path` and everything it includes, and returns the checked configuration.
@@ -47,7 +55,12 @@ pub struct LoadOptions {
 /// # Errors
 /// The first fault found, in nginx's words, with the file and line it stands in.
 pub fn load(path: &Path, options: &LoadOptions) -> Result<Config, Error> {
-    let tree = parse::parse_file(path, &options.limits, &table::check)?;
+    let globals = match &options.globals {
+        Some(text) => globals(text, path, options)?,
+        None => Vec::new(),
+    };
+    let mut tree = parse::parse_file(path, &options.limits, &table::check)?;
+    tree.directives.splice(0..0, globals);
     lower::lower(&tree, options, &SystemResolver)
 }
 
@@ -69,6 +82,23 @@ pub fn load_text(
         &table::check,
     )?;
     lower::lower(&tree, options, &SystemResolver)
+}
+
+/// What `-g` says; an include in it is relative to the file, as in nginx.
+fn globals(text: &str, path: &Path, options: &LoadOptions) -> Result<Vec<parse::Directive>, Error> {
+    let prefix = path.parent().unwrap_or_else(|| Path::new(""));
+    let (limits, name) = (&options.limits, error::COMMAND_LINE);
+    let parsed = parse::parse_text(text.as_bytes(), name, prefix, limits, &table::check);
+    match parsed {
+        Ok(tree) => Ok(tree.directives),
+        Err(mut error) => {
+            let unended = "unexpected end of file, expecting \";\" or \"}\"";
+            if error.message == unended {
+                "unexpected end of parameter, expecting \";\"".clone_into(&mut error.message);
+            }
+            Err(error)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,13 +6,21 @@ use weir_conf::nginx::Pos;
 #[derive(Debug, thiserror::Error)]
 pub enum LbError {
     /// An address cannot be listened on: taken, not ours, or no right to it.
-    #[error("[emerg] bind() to {addr} failed ({source}) in {at}")]
+    #[error("[emerg] bind() to {addr} failed ({}) in {at}", os_text(.source))]
     Bind {
         /// The address as nginx writes it.
         addr: String,
         /// Where its `listen` stands.
         at: Pos,
         /// The system's reason; its kind tells "in use" from "permission denied".
+        source: std::io::Error,
+    },
+    /// A log cannot be opened.
+    #[error("[emerg] open() \"{path}\" failed ({})", os_text(.source))]
+    Log {
+        /// The file.
+        path: String,
+        /// The system's reason.
         source: std::io::Error,
     },
     /// An upstream takes its peers from a store that this process does not share.
@@ -42,4 +50,14 @@ pub enum LbError {
         /// Where its upstream stands.
         at: Pos,
     },
+}
+
+/// The system's reason as nginx writes it: `98: Address already in use`.
+fn os_text(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let Some(code) = error.raw_os_error() else {
+        return text;
+    };
+    let plain = text.strip_suffix(&format!(" (os error {code})"));
+    format!("{code}: {}", plain.unwrap_or(&text))
 }

@@ -96,6 +96,29 @@ impl Group {
         Arc::new(group)
     }
 
+    /// Takes over what the group of this name in the configuration before knows: who is ill, and
+    /// which nodes are in and well, so that a reload does not wait for the first checks.
+    pub(crate) fn learn(&self, before: &Self) {
+        let known = before.peers();
+        if self.check.is_some() {
+            for peer in self.peers() {
+                let ill = |it: &&Arc<Peer>| it.addr == peer.addr && !it.is_healthy();
+                if known.iter().any(|it| ill(&it)) {
+                    self.set_healthy(&peer, false);
+                }
+            }
+        }
+        let same = |nodes: &UpstreamNodes, old: &UpstreamNodes| nodes.kind == old.kind;
+        if let (Some(nodes), Some(old)) = (&self.nodes, &before.nodes)
+            && same(nodes, old)
+        {
+            for node in known.iter().filter(|it| !it.fixed) {
+                let peer = self.join(node.addr.clone());
+                self.set_healthy(&peer, node.is_healthy());
+            }
+        }
+    }
+
     /// Takes in a node of the cluster, which gets nothing until a check finds it well.
     pub(crate) fn join(&self, addr: Addr) -> Arc<Peer> {
         let spec = self

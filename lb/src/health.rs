@@ -63,7 +63,7 @@ impl Record {
 /// Starts a checking task for each peer that the configuration gave a group with a
 /// `health_check`.
 pub(crate) fn spawn(group: &Arc<Group>, tracker: &TaskTracker, stop: &CancellationToken) {
-    for peer in group.peers() {
+    for peer in group.peers().into_iter().filter(|peer| peer.fixed) {
         spawn_one(group, peer, tracker, stop.clone());
     }
 }

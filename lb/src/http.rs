@@ -9,6 +9,7 @@
 mod conn;
 mod failure;
 mod greet;
+mod log;
 mod proxy;
 mod reply;
 mod request;

@@ -101,12 +101,17 @@ impl TcpServer {
         })
     }
 
-    /// Serves a connection to its end.
-    pub(crate) async fn serve(&self, accepted: Accepted, metrics: ListenerMetrics) {
+    /// Serves a connection to its end; `before` says whether TLS and a PROXY header come first.
+    pub(crate) async fn serve(
+        &self,
+        accepted: Accepted,
+        before: (bool, bool),
+        metrics: ListenerMetrics,
+    ) {
         let _open = Open::new(&metrics);
         let start = Instant::now();
         let from = accepted.remote;
-        let (mut io, session) = match Box::pin(greet::greet(self, accepted)).await {
+        let (mut io, session) = match Box::pin(greet::greet(self, accepted, before)).await {
             Ok(greeted) => greeted,
             Err(error) => {
                 tracing::info!(client = ?from, %error, "no session was made");

@@ -14,8 +14,10 @@
 //! [`LbOptions`]. Failures: [`LbError`] at start; later ones are logged as nginx words them and
 //! answered with a status.
 
+mod access_log;
 pub mod balance;
 mod error;
+mod generation;
 mod group;
 mod health;
 mod http;
@@ -28,5 +30,6 @@ mod proxy_protocol;
 mod run;
 mod tls;
 
+pub use access_log::{AccessLogWriter, AccessLogs};
 pub use error::LbError;
-pub use run::{Bound, Lb, LbOptions};
+pub use run::{Bound, Lb, LbOptions, Running};

@@ -10,15 +10,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UdpSocket, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::Listen;
 
 use crate::error::LbError;
+use crate::generation::Target;
 use crate::io::Io;
+use crate::l4::UdpLoop;
 use crate::metrics::{ListenerMetrics, Metrics};
 
 /// nginx's `NGX_LISTEN_BACKLOG`.
@@ -33,10 +36,6 @@ pub(crate) struct Accepted {
     pub(crate) io: Io,
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) local: Option<SocketAddr>,
-    /// Whether TLS is spoken here.
-    pub(crate) ssl: bool,
-    /// Whether a PROXY header comes first.
-    pub(crate) proxy_protocol: bool,
     /// Counts against the limit for as long as it lives.
     pub(crate) permit: OwnedSemaphorePermit,
 }
@@ -47,15 +46,23 @@ pub(crate) struct Listener {
     socket: Bound,
     /// The address it has, the port chosen by the system filled in.
     pub(crate) addr: Addr,
-    ssl: bool,
-    proxy_protocol: bool,
     pub(crate) metrics: ListenerMetrics,
 }
 
+/// A socket that listens. It becomes the runtime's only where it accepts, so that addresses can
+/// be had before there are threads.
 #[derive(Debug)]
 enum Bound {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener, PathBuf),
+    Udp(std::net::UdpSocket),
+}
+
+/// The socket as the runtime polls it.
+enum Acceptor {
     Tcp(TcpListener),
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener),
+    Udp(Arc<UdpSocket>),
 }
 
 impl Drop for Bound {
@@ -67,7 +74,7 @@ impl Drop for Bound {
     }
 }
 
-/// Binds one address. Needs a tokio runtime.
+/// Binds one address.
 pub(crate) fn bind(listen: &Listen, metrics: &Metrics) -> Result<Listener, LbError> {
     let fail = |source| LbError::Bind {
         addr: listen.addr.to_string(),
@@ -75,50 +82,43 @@ pub(crate) fn bind(listen: &Listen, metrics: &Metrics) -> Result<Listener, LbErr
         source,
     };
     let socket = match &listen.addr {
+        Addr::Inet(addr) if listen.udp => Bound::Udp(bind_udp(*addr, listen).map_err(fail)?),
+        Addr::Unix(_) if listen.udp => {
+            return Err(fail(std::io::ErrorKind::Unsupported.into()));
+        }
         Addr::Inet(addr) => Bound::Tcp(bind_tcp(*addr, listen).map_err(fail)?),
         Addr::Unix(path) => {
             remove_stale(path);
-            Bound::Unix(UnixListener::bind(path).map_err(fail)?, path.clone())
+            let listener = std::os::unix::net::UnixListener::bind(path).map_err(fail)?;
+            listener.set_nonblocking(true).map_err(fail)?;
+            Bound::Unix(listener, path.clone())
         }
     };
     let addr = match &socket {
         Bound::Tcp(listener) => Addr::Inet(listener.local_addr().map_err(fail)?),
+        Bound::Udp(socket) => Addr::Inet(socket.local_addr().map_err(fail)?),
         Bound::Unix(..) => listen.addr.clone(),
     };
-    let metrics = metrics.listener(&addr.to_string());
+    let kind = if listen.udp { "udp:" } else { "" };
+    let metrics = metrics.listener(&format!("{kind}{addr}"));
     Ok(Listener {
         socket,
         addr,
-        ssl: listen.ssl,
-        proxy_protocol: listen.proxy_protocol,
         metrics,
     })
 }
 
-/// Binds one address for datagrams. Needs a tokio runtime.
-pub(crate) fn bind_udp(listen: &Listen) -> Result<UdpSocket, LbError> {
-    let bound = match &listen.addr {
-        Addr::Inet(addr) => udp(*addr, listen),
-        Addr::Unix(_) => Err(std::io::ErrorKind::Unsupported.into()),
-    };
-    bound.map_err(|source| LbError::Bind {
-        addr: listen.addr.to_string(),
-        at: listen.pos.clone(),
-        source,
-    })
-}
-
-fn udp(addr: SocketAddr, listen: &Listen) -> std::io::Result<UdpSocket> {
+fn bind_udp(addr: SocketAddr, listen: &Listen) -> std::io::Result<std::net::UdpSocket> {
     let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
     if addr.is_ipv6() {
         socket.set_only_v6(listen.ipv6only)?;
     }
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
-    UdpSocket::from_std(socket.into())
+    Ok(socket.into())
 }
 
-fn bind_tcp(addr: SocketAddr, listen: &Listen) -> std::io::Result<TcpListener> {
+fn bind_tcp(addr: SocketAddr, listen: &Listen) -> std::io::Result<std::net::TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if addr.is_ipv6() {
@@ -128,7 +128,7 @@ fn bind_tcp(addr: SocketAddr, listen: &Listen) -> std::io::Result<TcpListener> {
     socket.bind(&addr.into())?;
     let backlog = listen.backlog.unwrap_or(BACKLOG_DEFAULT);
     socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// A socket file nobody listens on is left from a process that was killed.
@@ -141,36 +141,43 @@ fn remove_stale(path: &std::path::Path) {
 }
 
 impl Listener {
-    /// Accepts until `stop`, giving each connection to `serve`; then closes the socket.
+    /// Accepts until `stop`, giving each connection to what `target` is by then. Needs a tokio
+    /// runtime.
     pub(crate) async fn run(
-        self,
+        &self,
         stop: CancellationToken,
-        limit: Arc<Semaphore>,
         refused: prometheus::IntCounter,
-        mut serve: impl FnMut(Accepted),
+        target: Arc<ArcSwap<Target>>,
     ) {
+        let acceptor = match self.acceptor() {
+            Ok(acceptor) => acceptor,
+            Err(error) => {
+                tracing::error!(listen = %self.addr, %error, "the socket cannot be polled");
+                return;
+            }
+        };
+        if let Acceptor::Udp(socket) = acceptor {
+            let metrics = self.metrics.clone();
+            let work = UdpLoop {
+                socket,
+                metrics,
+                refused,
+                target,
+            };
+            return work.run(stop).await;
+        }
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                accepted = self.accept() => accepted,
+                accepted = acceptor.accept() => accepted,
             };
             match accepted {
-                Ok((io, remote, local)) => {
-                    let Ok(permit) = Arc::clone(&limit).try_acquire_owned() else {
+                Ok(arrived) => {
+                    if !target.load().take(arrived, &self.metrics) {
                         refused.inc();
                         tracing::warn!(listen = %self.addr, "worker_connections are not enough");
-                        continue;
-                    };
-                    self.metrics.accepted.inc();
-                    serve(Accepted {
-                        io,
-                        remote,
-                        local,
-                        ssl: self.ssl,
-                        proxy_protocol: self.proxy_protocol,
-                        permit,
-                    });
+                    }
                 }
                 Err(error) => {
                     tracing::error!(listen = %self.addr, %error, "accept() failed");
@@ -180,19 +187,36 @@ impl Listener {
         }
     }
 
+    /// Needs a tokio runtime.
+    fn acceptor(&self) -> std::io::Result<Acceptor> {
+        Ok(match &self.socket {
+            Bound::Tcp(listener) => Acceptor::Tcp(TcpListener::from_std(listener.try_clone()?)?),
+            Bound::Unix(listener, _) => {
+                Acceptor::Unix(UnixListener::from_std(listener.try_clone()?)?)
+            }
+            Bound::Udp(socket) => {
+                Acceptor::Udp(Arc::new(UdpSocket::from_std(socket.try_clone()?)?))
+            }
+        })
+    }
+}
+
+impl Acceptor {
     async fn accept(&self) -> std::io::Result<(Io, Option<SocketAddr>, Option<SocketAddr>)> {
-        match &self.socket {
-            Bound::Tcp(listener) => {
+        match self {
+            Self::Tcp(listener) => {
                 let (stream, remote) = listener.accept().await?;
                 // Fails only on a connection that is gone, which is found out soon enough.
                 let _ = stream.set_nodelay(true);
                 let local = stream.local_addr().ok().map(canonical);
                 Ok((stream.into(), Some(canonical(remote)), local))
             }
-            Bound::Unix(listener, _) => {
+            Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
                 Ok((stream.into(), None, None))
             }
+            // Datagrams are not accepted: see `UdpLoop`.
+            Self::Udp(_) => std::future::pending().await,
         }
     }
 }

@@ -54,6 +54,10 @@ pub(crate) fn spawn(
         tracker: tracker.clone(),
         stop: stop.clone(),
     };
+    // Those that the configuration before knew.
+    for peer in group.peers().into_iter().filter(|peer| !peer.fixed) {
+        members.adopt(peer);
+    }
     let stop = stop.clone();
     tracker.spawn(async move { stop.run_until_cancelled_owned(members.follow(seen)).await });
 }
@@ -95,6 +99,20 @@ impl Members {
                 Ok(Err(_)) => return,
             }
         }
+    }
+
+    /// Takes a peer for a node that is in; its name is learnt no more.
+    fn adopt(&mut self, peer: Arc<Peer>) {
+        let stop = self.stop.child_token();
+        health::spawn_one(&self.group, Arc::clone(&peer), &self.tracker, stop.clone());
+        let (addr, node_id, draining) = (peer.addr.clone(), peer.name.clone(), false);
+        let checked = Checked {
+            peer,
+            node_id,
+            draining,
+            stop,
+        };
+        self.all.insert(addr, checked);
     }
 
     async fn take_in(&mut self, view: &NodesSeen) {

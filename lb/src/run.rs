@@ -1,27 +1,26 @@
-//! From a configuration to listening, serving and a clean end.
+//! From a configuration to listening, serving, another configuration, and a clean end.
 //!
 //! Three steps, so that a process can report what fails in each: [`Lb::new`] (what the
 //! configuration asks for can be made), [`Lb::bind`] (its addresses can be had), [`Bound::run`]
-//! (serve until told to stop, drain, cut what is left).
+//! (serve until told to stop, drain, cut what is left) or [`Bound::start`], whose [`Running`] can
+//! be given another configuration: sockets of addresses that stand in both are kept, so that no
+//! connection is refused meanwhile, and what was begun ends under the old one.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use prometheus::Registry;
-use tokio::net::UdpSocket;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_cluster::NodesSeen;
 use weir_conf::nginx::{Addr, Config};
 
+use crate::access_log::AccessLogs;
 use crate::error::LbError;
-use crate::group::Group;
-use crate::health;
-use crate::http::{Endpoint, Front};
-use crate::l4::{Shared, TcpServer, UdpLoop};
-use crate::listen::{self, Accepted, Listener};
-use crate::members::{self, Door};
+use crate::generation::{Generation, Made, Target, Work};
+use crate::listen::{self, Listener};
 use crate::metrics::Metrics;
 
 /// What the node says beside the configuration file.
@@ -33,6 +32,9 @@ pub struct LbOptions {
     pub connections_max: usize,
     /// The cluster's nodes, for upstreams with `weir_nodes`.
     pub nodes: Option<watch::Receiver<Arc<NodesSeen>>>,
+    /// Where the file's `access_log`s are written; without it requests are told of in the log of
+    /// the process.
+    pub access_logs: Option<AccessLogs>,
 }
 
 impl Default for LbOptions {
@@ -40,32 +42,47 @@ impl Default for LbOptions {
         Self {
             connections_max: 100_000,
             nodes: None,
+            access_logs: None,
         }
     }
 }
 
 /// A load balancer that is not listening yet.
 pub struct Lb {
-    config: Config,
-    connections_max: usize,
+    options: LbOptions,
     metrics: Metrics,
-    front: Option<Arc<Front>>,
-    tcp: Vec<Arc<TcpServer>>,
-    groups: Vec<(Door, Arc<Group>)>,
-    nodes: Option<watch::Receiver<Arc<NodesSeen>>>,
+    made: Made,
 }
 
 /// A load balancer that has its addresses.
 pub struct Bound {
-    connections_max: usize,
-    shutdown_limit: Option<Duration>,
+    lb: Lb,
+    /// One a door of what was made, in its order.
+    listeners: Vec<Listener>,
+}
+
+/// A load balancer that serves.
+pub struct Running {
+    options: LbOptions,
     metrics: Metrics,
-    front: Option<Arc<Front>>,
-    http: Vec<(Listener, Arc<Endpoint>)>,
-    tcp: Vec<(Listener, Arc<TcpServer>)>,
-    udp: Vec<(Arc<UdpSocket>, Arc<TcpServer>)>,
-    groups: Vec<(Door, Arc<Group>)>,
-    nodes: Option<watch::Receiver<Arc<NodesSeen>>>,
+    doors: Vec<OpenDoor>,
+    accepting: TaskTracker,
+    current: Arc<ArcSwap<Generation>>,
+    /// Those that end.
+    former: TaskTracker,
+    /// Ends them at once.
+    cut: CancellationToken,
+}
+
+/// A listener that accepts.
+struct OpenDoor {
+    /// As the configuration has it.
+    addr: Addr,
+    udp: bool,
+    listener: Arc<Listener>,
+    target: Arc<ArcSwap<Target>>,
+    /// Ends its accepting.
+    stop: CancellationToken,
 }
 
 impl Lb {
@@ -74,77 +91,31 @@ impl Lb {
     /// # Errors
     /// An upstream address the system cannot take, `weir_nodes` without
     /// [`LbOptions::nodes`], a certificate or key that cannot be read or does not fit, or metrics that are registered already.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "a balancer is made of its configuration: callers have no more use for it"
+    )]
     pub fn new(config: Config, options: LbOptions, registry: &Registry) -> Result<Self, LbError> {
-        if let (Some(nodes), None) = (config.first_weir_nodes(), &options.nodes) {
-            let at = nodes.pos.clone();
-            return Err(LbError::NoStore { at });
-        }
         let metrics = Metrics::new(registry)?;
-        let mut groups = Vec::new();
-        let front = match &config.http {
-            Some(http) => {
-                let front = Front::new(http, &metrics)?;
-                groups.extend(front.groups().iter().map(|it| (Door::Http, Arc::clone(it))));
-                Some(Arc::new(front))
-            }
-            None => None,
-        };
-        let mut tcp = Vec::new();
-        if let Some(stream) = &config.stream {
-            let shared = Arc::new(Shared::new(stream, &metrics));
-            for model in &stream.servers {
-                tcp.push(Arc::new(TcpServer::new(model, &shared)?));
-            }
-            let made = shared.groups.iter().cloned();
-            groups.extend(made.map(|it| (Door::Rtmp, it)));
-        }
-        let connections_max = connections_max(&config, &options);
+        let made = Made::new(&config, &options, &metrics)?;
         Ok(Self {
-            config,
-            connections_max,
+            options,
             metrics,
-            front,
-            tcp,
-            groups,
-            nodes: options.nodes,
+            made,
         })
     }
 
-    /// Binds every address of the configuration. Needs a tokio runtime.
+    /// Binds every address of the configuration.
     ///
     /// # Errors
     /// The first address that cannot be had; those bound before are let go.
     pub fn bind(self) -> Result<Bound, LbError> {
-        let mut http = Vec::new();
-        for endpoint in self.config.http.iter().flat_map(Endpoint::plan) {
-            let listener = listen::bind(&endpoint.listen, &self.metrics)?;
-            http.push((listener, Arc::new(endpoint)));
-        }
-        let (mut tcp, mut udp) = (Vec::new(), Vec::new());
-        for server in &self.tcp {
-            for listen in &server.model.listens {
-                let server = Arc::clone(server);
-                if listen.udp {
-                    udp.push((Arc::new(listen::bind_udp(listen)?), server));
-                } else {
-                    tcp.push((listen::bind(listen, &self.metrics)?, server));
-                }
-            }
-        }
+        let doors = self.made.doors.iter();
+        let listeners = doors.map(|(listen, _)| listen::bind(listen, &self.metrics));
+        let listeners = listeners.collect::<Result<_, _>>()?;
         Ok(Bound {
-            connections_max: self.connections_max,
-            shutdown_limit: self
-                .config
-                .main
-                .shutdown_timeout_ms
-                .map(Duration::from_millis),
-            metrics: self.metrics,
-            front: self.front,
-            http,
-            tcp,
-            udp,
-            groups: self.groups,
-            nodes: self.nodes,
+            lb: self,
+            listeners,
         })
     }
 }
@@ -164,128 +135,207 @@ impl Bound {
     /// The addresses of the `http` block.
     #[must_use]
     pub fn http_addresses(&self) -> Vec<Addr> {
-        self.http
-            .iter()
-            .map(|(listener, _)| listener.addr.clone())
-            .collect()
+        self.those(|work| matches!(work, Work::Http(_)))
     }
 
     /// The addresses of the `stream` block for datagrams.
     #[must_use]
     pub fn udp_addresses(&self) -> Vec<Addr> {
-        let all = self.udp.iter();
-        all.filter_map(|(socket, _)| socket.local_addr().ok().map(Addr::Inet))
-            .collect()
+        self.those(|work| matches!(work, Work::Udp(_)))
     }
 
     /// The addresses of the `stream` block for connections.
     #[must_use]
     pub fn tcp_addresses(&self) -> Vec<Addr> {
-        self.tcp
-            .iter()
-            .map(|(listener, _)| listener.addr.clone())
-            .collect()
-    }
-
-    /// Starts what keeps an eye on the peers.
-    fn watch_groups(&self, loops: &TaskTracker, shutdown: &CancellationToken) {
-        for (door, group) in &self.groups {
-            health::spawn(group, loops, shutdown);
-            if let Some(nodes) = &self.nodes {
-                members::spawn(group, *door, nodes.clone(), loops, shutdown);
-            }
-        }
+        self.those(|work| matches!(work, Work::Tcp(..)))
     }
 
     /// Serves until `shutdown`; then accepts no more, lets requests and connections in hand end,
     /// and cuts what is left after `drain_limit` (or the file's `worker_shutdown_timeout`, if
     /// that is shorter).
     pub async fn run(self, shutdown: CancellationToken, drain_limit: Duration) {
-        let drain_limit = self
-            .shutdown_limit
-            .map_or(drain_limit, |own| own.min(drain_limit));
-        // Accepting and checking end at `shutdown`, connections at `cut`.
-        let cut = CancellationToken::new();
-        let (ending, _) = watch::channel(false);
-        let loops = TaskTracker::new();
-        let connections = TaskTracker::new();
-        let places = self.connections_max.min(Semaphore::MAX_PERMITS);
-        let http_limit = Arc::new(Semaphore::new(places));
-        let tcp_limit = Arc::new(Semaphore::new(places));
-        self.watch_groups(&loops, &shutdown);
-        for (listener, endpoint) in self.http {
-            let Some(front) = self.front.clone() else {
-                continue;
-            };
-            let metrics = listener.metrics.clone();
-            let (connections, cut, ending) = (connections.clone(), cut.clone(), ending.subscribe());
-            let serve = move |accepted: Accepted| {
-                let (front, endpoint) = (Arc::clone(&front), Arc::clone(&endpoint));
-                let (metrics, ending, cut) = (metrics.clone(), ending.clone(), cut.clone());
-                connections.spawn(async move {
-                    let work = front.serve(accepted, &endpoint, metrics, ending);
-                    cut.run_until_cancelled_owned(work).await
-                });
-            };
-            let refused = self.metrics.refused.clone();
-            loops.spawn(listener.run(shutdown.clone(), Arc::clone(&http_limit), refused, serve));
-        }
-        for (listener, server) in self.tcp {
-            let metrics = listener.metrics.clone();
-            let (connections, cut) = (connections.clone(), cut.clone());
-            let serve = move |accepted: Accepted| {
-                let (server, metrics, cut) = (Arc::clone(&server), metrics.clone(), cut.clone());
-                connections.spawn(async move {
-                    let work = server.serve(accepted, metrics);
-                    cut.run_until_cancelled_owned(work).await
-                });
-            };
-            let refused = self.metrics.refused.clone();
-            loops.spawn(listener.run(shutdown.clone(), Arc::clone(&tcp_limit), refused, serve));
-        }
-        let udp = |(socket, server)| UdpLoop {
-            socket,
-            server,
-            refused: self.metrics.refused.clone(),
-            limit: Arc::clone(&tcp_limit),
-            sessions: connections.clone(),
-            cut: cut.clone(),
-        };
-        for work in self.udp.into_iter().map(udp) {
-            loops.spawn(work.run(self.metrics.clone(), shutdown.clone()));
-        }
+        let running = self.start();
         shutdown.cancelled().await;
-        loops.close();
-        loops.wait().await;
-        ending.send_replace(true);
-        if let Some(front) = &self.front {
-            front.close_idle().await;
+        running.drain(drain_limit).await;
+    }
+
+    /// Serves from now on. Needs a tokio runtime.
+    #[must_use]
+    pub fn start(self) -> Running {
+        let Lb {
+            options,
+            metrics,
+            mut made,
+        } = self.lb;
+        let doors = std::mem::take(&mut made.doors);
+        let generation = made.start(options.nodes.as_ref());
+        let mut running = Running {
+            options,
+            metrics,
+            doors: Vec::new(),
+            accepting: TaskTracker::new(),
+            current: Arc::new(ArcSwap::new(Arc::clone(&generation))),
+            former: TaskTracker::new(),
+            cut: CancellationToken::new(),
+        };
+        for ((listen, work), listener) in doors.into_iter().zip(self.listeners) {
+            running.open((listen.addr, listen.udp), listener, work, &generation);
         }
-        drain(&connections, drain_limit, &cut).await;
+        running
+    }
+
+    fn those(&self, wanted: impl Fn(&Work) -> bool) -> Vec<Addr> {
+        let doors = self.lb.made.doors.iter().zip(&self.listeners);
+        doors
+            .filter(|((_, work), _)| wanted(work))
+            .map(|(_, listener)| listener.addr.clone())
+            .collect()
     }
 }
 
-/// Waits for what is in hand, and cuts what is left after `limit`.
-async fn drain(connections: &TaskTracker, limit: Duration, cut: &CancellationToken) {
-    connections.close();
-    let open = connections.len();
-    tracing::info!(open, "load balancer is draining");
-    if tokio::time::timeout(limit, connections.wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!(open = connections.len(), "load balancer cuts what is left");
-        cut.cancel();
-        connections.wait().await;
+impl Running {
+    /// Goes over to another configuration. What was begun under the old one ends under it, within
+    /// its `worker_shutdown_timeout`.
+    ///
+    /// # Errors
+    /// As [`Lb::new`] and [`Lb::bind`]; nothing has changed then.
+    pub fn reload(&mut self, config: &Config) -> Result<(), LbError> {
+        let mut made = Made::new(config, &self.options, &self.metrics)?;
+        let doors = std::mem::take(&mut made.doors);
+        let mut ready = Vec::with_capacity(doors.len());
+        for (listen, work) in doors {
+            let kept = self
+                .doors
+                .iter()
+                .position(|door| door.is_at(&listen.addr, listen.udp));
+            let listener = match kept {
+                Some(_) => None,
+                None => Some(listen::bind(&listen, &self.metrics)?),
+            };
+            ready.push(((listen.addr, listen.udp), listener, work));
+        }
+        // Nothing fails from here on.
+        let old = self.current.load_full();
+        made.learn(&old);
+        let generation = made.start(self.options.nodes.as_ref());
+        self.current.store(Arc::clone(&generation));
+        self.doors.retain(|door| {
+            let stays = ready.iter().any(|((addr, udp), ..)| door.is_at(addr, *udp));
+            if !stays {
+                door.stop.cancel();
+            }
+            stays
+        });
+        for ((addr, udp), listener, work) in ready {
+            match listener {
+                Some(listener) => self.open((addr, udp), listener, work, &generation),
+                None => {
+                    let Some(at) = self.doors.iter().position(|door| door.is_at(&addr, udp)) else {
+                        continue;
+                    };
+                    let generation = Arc::clone(&generation);
+                    let mut door = self.doors.swap_remove(at);
+                    door.target.store(Arc::new(Target { work, generation }));
+                    if door.stop.is_cancelled() {
+                        self.accept_at(&mut door);
+                    }
+                    self.doors.push(door);
+                }
+            }
+        }
+        self.retire(old);
+        Ok(())
+    }
+
+    /// Accepts no more until the next [`Self::reload`], and lets what is in hand end; the
+    /// addresses are kept, so that clients wait.
+    pub fn pause(&self) {
+        for door in &self.doors {
+            door.stop.cancel();
+        }
+        self.retire(self.current.load_full());
+    }
+
+    /// Accepts no more, lets requests and connections in hand end, and cuts what is left after
+    /// `limit` (or the file's `worker_shutdown_timeout`, if that is shorter).
+    pub async fn drain(mut self, limit: Duration) {
+        self.close().await;
+        let current = self.current.load_full();
+        let former = async {
+            if tokio::time::timeout(limit, self.former.wait())
+                .await
+                .is_err()
+            {
+                self.cut.cancel();
+                self.former.wait().await;
+            }
+        };
+        tokio::join!(current.drain(limit), former);
+    }
+
+    /// Ends at once.
+    pub async fn end(mut self) {
+        self.close().await;
+        self.cut.cancel();
+        self.current.load().end().await;
+        self.former.wait().await;
+    }
+
+    /// Lets the addresses go.
+    async fn close(&mut self) {
+        for door in self.doors.drain(..) {
+            door.stop.cancel();
+        }
+        self.accepting.close();
+        self.accepting.wait().await;
+        self.former.close();
+    }
+
+    fn open(
+        &mut self,
+        (addr, udp): (Addr, bool),
+        listener: Listener,
+        work: Work,
+        generation: &Arc<Generation>,
+    ) {
+        let generation = Arc::clone(generation);
+        let target = Arc::new(ArcSwap::from_pointee(Target { work, generation }));
+        let mut door = OpenDoor {
+            addr,
+            udp,
+            listener: Arc::new(listener),
+            target,
+            stop: CancellationToken::new(),
+        };
+        self.accept_at(&mut door);
+        self.doors.push(door);
+    }
+
+    fn accept_at(&self, door: &mut OpenDoor) {
+        door.stop = CancellationToken::new();
+        let (listener, target) = (Arc::clone(&door.listener), Arc::clone(&door.target));
+        let (stop, refused) = (door.stop.clone(), self.metrics.refused.clone());
+        let accepting = async move { listener.run(stop, refused, target).await };
+        self.accepting.spawn(accepting);
+    }
+
+    fn retire(&self, old: Arc<Generation>) {
+        let (cut, metrics) = (self.cut.clone(), self.metrics.clone());
+        let current = Arc::clone(&self.current);
+        self.former.spawn(async move {
+            tokio::select! {
+                () = cut.cancelled() => old.end().await,
+                () = old.drain(Duration::MAX) => {}
+            }
+            old.forget(&current.load(), &metrics);
+        });
     }
 }
 
-/// The smaller of the node's limit and the file's.
-fn connections_max(config: &Config, options: &LbOptions) -> usize {
-    let workers = config.main.worker_processes.map_or_else(
-        || std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get),
-        |workers| usize::try_from(workers).unwrap_or(usize::MAX).max(1),
-    );
-    let each = usize::try_from(config.main.worker_connections).unwrap_or(usize::MAX);
-    workers.saturating_mul(each).min(options.connections_max)
+impl OpenDoor {
+    /// Whether it is the one for an address. Port 0 is another port each time.
+    fn is_at(&self, addr: &Addr, udp: bool) -> bool {
+        let any = matches!(addr, Addr::Inet(addr) if addr.port() == 0);
+        !any && self.addr == *addr && self.udp == udp
+    }
 }

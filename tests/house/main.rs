@@ -21,6 +21,7 @@ mod ingest;
 mod load;
 mod load_soak;
 mod mongo_layout;
+mod nginx;
 mod origins;
 mod recordings;
 mod rest_nodes;

@@ -16,7 +16,8 @@ pub struct Options {
     /// Names remembered as unknown, and queries under way, at most.
     pub negative_max: u64,
     /// How old an answer may be before it is asked again, where the source tells no changes; where
-    /// it can be asked for many streams at once, how often it is.
+    /// it can be asked for many streams at once, how often it is, but not oftener
+    /// than each [`crate::follow::PERIOD_MIN`].
     pub ttl: Duration,
     /// How long "no such stream" is kept, and how long a failing source is left alone.
     pub negative_ttl: Duration,

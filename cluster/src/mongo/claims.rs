@@ -12,6 +12,9 @@ use mongodb::options::WriteConcern;
 
 /// How often a call that lost a race reads again.
 const RACES_MAX: u32 = 100;
+/// How often a claim is made again whose write got no clear answer; a server that is away does not
+/// answer the reading before it.
+const DOUBTS_MAX: u32 = 3;
 /// How long a judgement on an owner is good for, ms by the store's clock: a claimant or a server that
 /// stood still after it must judge again.
 const JUDGED_MS: i64 = 2_000;
@@ -31,6 +34,7 @@ impl MongoStore {
     /// The store's `claim`.
     pub(super) async fn take(&self, claim: &Claim) -> Result<Ownership, StoreError> {
         self.prepare(&claim.key.app).await?;
+        let mut doubts = 0;
         for _ in 0..RACES_MAX {
             let previous = self.timeline(&claim.key).await?;
             let owner = previous.as_ref().map(|p| p.ownership.node_id.as_str());
@@ -44,11 +48,14 @@ impl MongoStore {
             };
             let next = ownership::take(previous.as_ref(), claim, &sight)?;
             let until_ms = other.map(|_| sight.now_ms.saturating_add(JUDGED_MS));
-            if self
-                .swap(&claim.key, previous.as_ref(), &next, until_ms)
-                .await?
-            {
-                return Ok(self.taken(claim, next, sight.now_ms).await);
+            let swapped = self.swap(&claim.key, previous.as_ref(), &next, until_ms);
+            match swapped.await {
+                Ok(true) => return Ok(self.taken(claim, next, sight.now_ms).await),
+                Ok(false) => {}
+                // It may have been done. If it was, the stream is this node's own when it is read
+                // again, and is taken once more.
+                Err(error) if error.is_retryable() && doubts < DOUBTS_MAX => doubts += 1,
+                Err(error) => return Err(error),
             }
         }
         Err(contended("claim"))

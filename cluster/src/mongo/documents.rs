@@ -22,6 +22,9 @@ pub(super) const FORGET_AT: &str = "forgetAt";
 /// Since when a timeline's end has not been told to its record, date.
 pub(super) const RECORD_DUE: &str = "recordDue";
 
+/// When a node wrote its record, ms; Ant Media's name.
+pub(super) const NODE_WROTE: &str = "lastUpdateTime";
+
 /// Fields that say what a record is: written when it is made, not by its publisher afterwards.
 const OF_THE_RECORD: [&str; 4] = ["streamId", "zombi", "date", "name"];
 
@@ -94,7 +97,7 @@ pub(super) fn literals(fields: Document) -> Document {
 pub(super) fn node(node: &NodeRecord) -> Document {
     let mut document = serialize_to_document(node).unwrap_or_default();
     document.remove("id");
-    document.remove("lastUpdateTime");
+    document.remove(NODE_WROTE);
     // Ant Media keeps a number here.
     if let Ok(cpu) = node.cpu.parse::<i32>() {
         document.insert("cpu", cpu);
@@ -128,7 +131,7 @@ pub(super) fn read_node(document: &Document) -> Option<NodeRecord> {
         id: document.get_str("_id").ok()?.to_owned(),
         ip: text("ip"),
         role: role.unwrap_or(NodeRole::All),
-        last_update_time: integer("lastUpdateTime"),
+        last_update_time: integer(NODE_WROTE),
         memory: text("memory"),
         cpu: text("cpu"),
         db_query_average_time_ms: u32::try_from(integer("dbQueryAveargeTimeMs")).unwrap_or(0),

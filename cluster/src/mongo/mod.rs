@@ -6,6 +6,7 @@
 //! | `clusterdb` | `clusternode` | a node, by `_id` |
 //! | `clusterdb` | `weirlease` | a node's lease ([`crate::lease`]), by `_id` = node id |
 //! | `clusterdb` | `weirduty` | whose turn a task of the whole cluster is, by `_id` |
+//! | `clusterdb` | `weirchange` | what changed lately, in order; capped (`mongo/changes/log.rs`) |
 //! | `clusterdb` | `weirtimeline` | a stream's newest epoch ([`crate::ownership::Timeline`]), by `_id` = `app/id` |
 //!
 //! All other records: see the table in `mongo/records.rs`. Field names are Ant Media's; documents
@@ -21,8 +22,8 @@
 //! **Time** is the server's (`$$NOW`): who is there, heartbeats, `updateTime`. See
 //! `mongo/leases.rs`.
 //!
-//! **Changes** are told by one change stream a client where there is a replica set, and polled for
-//! elsewhere (`mongo/changes.rs`).
+//! **Changes** are told where there is a replica set, by one change stream for the whole cluster and
+//! a log that every node reads, and polled for elsewhere (`mongo/changes.rs`).
 //!
 //! **Who must confirm what.**
 //!
@@ -33,6 +34,7 @@
 //! | the same | note that the record was told, whose turn a sweep is | the primary: a repetition does no harm |
 //! | `update` | broadcast with its checkpoint, one write | the primary: the next is 5 s away, a claim allows for the loss |
 //! | `renew_lease`, `end_lease` | lease, one write | the primary: see `mongo/leases.rs` |
+//! | the relay of changes | an entry of the log | a majority; its turn: the primary |
 //! | `heartbeat` | node, one write | the primary: the next is 5 s away |
 //! | `delete_node`, indexes | node, index | a majority |
 //!
@@ -53,6 +55,7 @@ mod documents;
 mod indexes;
 mod layout;
 mod leases;
+mod nodes;
 mod options;
 mod records;
 mod sweep;
@@ -64,7 +67,7 @@ use crate::clock::WallClock;
 use crate::follow::ChangesHealth;
 use crate::lease::{Lease, Leases};
 use crate::names::{AppName, StreamKey};
-use crate::store::{Claim, EpochEnd, Store, StoreError, StreamChange};
+use crate::store::{Claim, EpochEnd, NodesSince, Store, StoreError, StreamChange};
 use crate::types::{Broadcast, NodeRecord, Ownership};
 use async_trait::async_trait;
 use changes::Watch;
@@ -98,6 +101,8 @@ pub struct MongoStore {
     time: StoreTime,
     /// Collections whose indexes were seen to.
     prepared: Mutex<BTreeSet<String>>,
+    /// Held while indexes are made: those who need the same ones wait for that, and ask for none.
+    preparing: tokio::sync::Mutex<()>,
     watch: Watch,
 }
 
@@ -140,6 +145,7 @@ impl MongoStore {
             options,
             time,
             prepared: Mutex::default(),
+            preparing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -191,18 +197,6 @@ impl MongoStore {
         let cursor = find.await.map_err(|error| failed("broadcasts", &error))?;
         let documents = self.list(cursor).await?.into_iter();
         Ok(documents.map(documents::broadcast).collect())
-    }
-
-    async fn find_nodes(&self, offset: usize, size: usize) -> Result<Vec<NodeRecord>, StoreError> {
-        if size == 0 {
-            return Ok(Vec::new());
-        }
-        let find = self.cluster_nodes(majority());
-        let find = find.find(doc! {}).sort(doc! { "_id": 1 });
-        let find = find.skip(offset as u64).limit(limit_of(size));
-        let cursor = find.await.map_err(|error| failed("nodes", &error))?;
-        let documents = self.list(cursor).await?;
-        Ok(documents.iter().filter_map(documents::read_node).collect())
     }
 }
 
@@ -282,7 +276,7 @@ impl Store for MongoStore {
             let nodes = self.cluster_nodes(WriteConcern::nodes(1));
             let mut fields = documents::literals(documents::node(&node));
             fields.insert(layout::CLASS, layout::NODE_CLASS);
-            fields.insert("lastUpdateTime", self.time.expression_ms());
+            fields.insert(documents::NODE_WROTE, self.time.expression_ms());
             let set = vec![doc! { "$set": fields }];
             let written = nodes.update_one(doc! { "_id": &node.id }, set).upsert(true);
             let written = written.await.map(drop);
@@ -293,6 +287,15 @@ impl Store for MongoStore {
 
     async fn nodes(&self, offset: usize, size: usize) -> Result<Vec<NodeRecord>, StoreError> {
         within("nodes", self.find_nodes(offset, size)).await
+    }
+
+    async fn nodes_since(
+        &self,
+        since_ms: i64,
+        size: usize,
+    ) -> Result<Option<NodesSince>, StoreError> {
+        let found = within("nodes_since", self.find_nodes_since(since_ms, size)).await?;
+        Ok(Some(found))
     }
 
     async fn delete_node(&self, id: &str) -> Result<bool, StoreError> {

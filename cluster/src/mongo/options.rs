@@ -36,9 +36,9 @@ pub struct MongoOptions {
     pub options: Option<String>,
     /// Connections to one server at most, when the URI does not say; `None` = 32.
     pub pool_max: Option<u32>,
-    /// Ask for changes once a second even where the server would tell them. A node that watches
-    /// costs the server some time for every write of the whole cluster, one that asks for every
-    /// stream it serves: `docs/capacity.md` says from where on asking is cheaper.
+    /// Ask for changes once a second even where the server would tell them, for a server that must
+    /// not be watched: what asking costs grows with the streams that nodes serve, what being told
+    /// costs with those that start and end (`docs/capacity.md`).
     pub poll_only: bool,
 }
 

@@ -161,39 +161,11 @@ impl Records for MongoStore {
 }
 
 impl MongoStore {
-    /// Makes the indexes of the cluster's collections and of these applications', unless they are
-    /// there. Every first write does so for its own collection; called at start, nobody waits.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`] when the server is away.
-    pub async fn make_indexes(&self, apps: &[AppName]) -> Result<(), StoreError> {
-        for kind in Kind::ALL {
-            if kind.is_of_cluster() {
-                self.prepare_kind(kind, None).await?;
-                continue;
-            }
-            for app in apps {
-                self.prepare_kind(kind, Some(app)).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn prepare_kind(&self, kind: Kind, app: Option<&AppName>) -> Result<(), StoreError> {
-        match (kind, app) {
-            (Kind::Broadcast, Some(app)) => self.prepare(app).await,
-            _ => {
-                let records = self.records_of(kind, app, majority());
-                self.prepare_collection(kind, &records).await
-            }
-        }
-    }
-
     fn records_at(&self, place: &Place, concern: WriteConcern) -> Collection<Document> {
         self.records_of(place.kind, place.app.as_ref(), concern)
     }
 
-    fn records_of(
+    pub(super) fn records_of(
         &self,
         kind: Kind,
         app: Option<&AppName>,

@@ -1,6 +1,7 @@
 //! What a node says of itself beside its load: where it answers, and how much it does.
 
 use crate::types::{NodeRecord, Viewers};
+use tokio::sync::Notify;
 
 /// A node's figures, as in [`NodeRecord`].
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,6 +47,11 @@ impl NodeFigures {
 pub trait FiguresSource: Send + Sync + std::fmt::Debug {
     /// The figures now.
     fn figures(&self) -> NodeFigures;
+
+    /// Notified when they must be told at once, not with the next heartbeat: the node drains.
+    fn urgent(&self) -> Option<&Notify> {
+        None
+    }
 }
 
 /// Figures that never change.

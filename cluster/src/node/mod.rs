@@ -7,7 +7,7 @@ mod heartbeat;
 mod id;
 mod load;
 
-pub use directory::{ASK_TIMEOUT, NODES_SEEN_MAX, NodeDirectory, NodesSeen};
+pub use directory::{ALL_PERIOD, ASK_TIMEOUT, NODES_SEEN_MAX, NodeDirectory, NodesSeen};
 pub use figures::{FiguresSource, NodeFigures};
 pub use heartbeat::{
     BeatsTo, HEARTBEAT_PERIOD, HEARTBEAT_TIMEOUT, Heartbeat, HeartbeatOptions, RENEW_AGAIN,

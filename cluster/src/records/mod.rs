@@ -262,7 +262,8 @@ pub struct RecordChange {
     /// Which. Told are the kinds of [`Kind::is_told`]. An empty `key` says that a record of this
     /// kind and application went, and not which: every copy of that kind and application is old.
     pub place: Place,
-    /// What it is now; `None` when it was deleted.
+    /// What it is now; `None` when it was deleted, or when the store tells only which one
+    /// changed: then it must be read again.
     pub fields: Option<Arc<Fields>>,
 }
 
@@ -271,7 +272,7 @@ impl std::fmt::Debug for RecordChange {
         // Its fields may be a user's password, or a secret of the cluster's.
         f.debug_struct("RecordChange")
             .field("place", &self.place)
-            .field("deleted", &self.fields.is_none())
+            .field("to_be_read", &self.fields.is_none())
             .finish()
     }
 }

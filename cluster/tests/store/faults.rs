@@ -262,3 +262,32 @@ async fn a_frozen_server_blocks_nothing_and_lapses_no_lease() {
 async fn a_server_frozen_for_half_a_minute_lapses_no_lease() {
     frozen_for(Duration::from_secs(30)).await;
 }
+
+/// A write that was done, and an answer that does not say so: the claim finds out.
+#[tokio::test]
+async fn a_claim_in_doubt_is_made_once_more_and_holds() {
+    let commands = ["--setParameter", "enableTestCommands=1"].map(str::to_owned);
+    let Some(set) = ReplicaSet::spawn(1, &commands, "").await else {
+        return;
+    };
+    set.initiate().await;
+    let store = MongoStore::connect(set.options()).await.unwrap();
+    store.make_indexes(&[]).await.unwrap();
+    let fail = doc! {
+        "configureFailPoint": "failCommand",
+        "mode": { "times": 1 },
+        "data": {
+            "failCommands": ["insert"],
+            "writeConcernError": { "code": 64, "errmsg": "waiting for replication timed out" },
+        },
+    };
+    set.admin(0, fail).await.unwrap();
+    let now_ms = SystemClock.now_ms();
+    let owned = store.claim(claim("s", "a", now_ms)).await.unwrap();
+    let first = u64::try_from(now_ms).unwrap();
+    assert_eq!(owned.epoch, first + 1, "the first was done, unsaid");
+    let at = end(owned.first_sequence_number, now_ms);
+    let live = claim("s", "a", now_ms).broadcast;
+    let reported = store.update(&key("s"), owned.epoch, live, at).await;
+    reported.unwrap();
+}

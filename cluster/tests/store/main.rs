@@ -18,6 +18,7 @@ mod embedded;
 mod embedded_records;
 mod faults;
 mod mongo;
+mod mongo_indexes;
 mod mongo_records;
 mod secured;
 mod servers;

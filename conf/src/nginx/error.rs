@@ -6,6 +6,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// The name of what `-g` says, in place of a file's.
+pub(super) const COMMAND_LINE: &str = "command line";
+
 /// A place in a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pos {
@@ -17,6 +20,10 @@ pub struct Pos {
 
 impl fmt::Display for Pos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What `-g` says has no lines.
+        if *self.file == *COMMAND_LINE {
+            return f.write_str(COMMAND_LINE);
+        }
         write!(f, "{}:{}", self.file, self.line)
     }
 }

@@ -55,7 +55,13 @@ pub(super) fn lower(
         noops: Vec::new(),
         warnings: Vec::new(),
     };
-    collect_noops(&tree.directives, &mut Vec::new(), &mut lowering.noops);
+    let as_nginx = options.as_nginx;
+    collect_noops(
+        &tree.directives,
+        &mut Vec::new(),
+        as_nginx,
+        &mut lowering.noops,
+    );
     let mut config = Config {
         files: tree.files.clone(),
         ..Config::default()
@@ -115,7 +121,9 @@ fn main_value(directive: &Directive, main: &mut Main, seen: &mut Once) -> Result
             main.shutdown_timeout_ms = Some(time_ms(directive, 0)?);
         }
         // Only what has no effect is left; `table` let nothing else through.
-        _ => {}
+        _ => {
+            main.process.read(directive, seen)?;
+        }
     }
     Ok(())
 }
@@ -144,10 +152,20 @@ fn events(directive: &Directive, main: &mut Main) -> Result<(), Error> {
 }
 
 /// Every directive whose row says so, in the order they stand.
-fn collect_noops(directives: &[Directive], parents: &mut Vec<String>, out: &mut Vec<NoOp>) {
+fn collect_noops(
+    directives: &[Directive],
+    parents: &mut Vec<String>,
+    as_nginx: bool,
+    out: &mut Vec<NoOp>,
+) {
     for directive in directives {
         let row = table::lookup(&directive.name, parents);
-        if let Some(Support::NoOp(why)) = row.map(|row| row.support) {
+        let why = match row.map(|row| row.support) {
+            Some(Support::NoOp(why)) => Some(why),
+            Some(Support::AsNginx(why)) if !as_nginx => Some(why),
+            _ => None,
+        };
+        if let Some(why) = why {
             let what = directive.name.clone();
             out.push(NoOp {
                 what,
@@ -157,7 +175,7 @@ fn collect_noops(directives: &[Directive], parents: &mut Vec<String>, out: &mut 
             continue;
         }
         parents.push(directive.name.clone());
-        collect_noops(directive.children(), parents, out);
+        collect_noops(directive.children(), parents, as_nginx, out);
         parents.pop();
     }
 }
@@ -167,7 +185,7 @@ fn collect_noops(directives: &[Directive], parents: &mut Vec<String>, out: &mut 
 pub(super) struct Once(Vec<String>);
 
 impl Once {
-    fn first(&mut self, directive: &Directive) -> Result<(), Error> {
+    pub(super) fn first(&mut self, directive: &Directive) -> Result<(), Error> {
         if self.0.contains(&directive.name) {
             let message = format!("\"{}\" directive is duplicate", directive.name);
             return Err(directive.fault(Kind::Value, message));
@@ -187,7 +205,7 @@ fn size_bytes(directive: &Directive, arg: usize) -> Result<u64, Error> {
     value::size_bytes(text).ok_or_else(|| invalid_value(directive))
 }
 
-fn number<T: std::str::FromStr>(directive: &Directive, arg: usize) -> Result<T, Error> {
+pub(super) fn number<T: std::str::FromStr>(directive: &Directive, arg: usize) -> Result<T, Error> {
     let text = directive.arg(arg).unwrap_or_default();
     value::number(text).ok_or_else(|| {
         directive.fault(
@@ -197,7 +215,7 @@ fn number<T: std::str::FromStr>(directive: &Directive, arg: usize) -> Result<T, 
     })
 }
 
-fn flag(directive: &Directive) -> bool {
+pub(super) fn flag(directive: &Directive) -> bool {
     value::flag(directive.arg(0).unwrap_or_default())
 }
 
@@ -210,6 +228,6 @@ fn invalid_value(directive: &Directive) -> Error {
 }
 
 /// nginx's words for a parameter it does not know.
-fn invalid_parameter(directive: &Directive, text: &str) -> Error {
+pub(super) fn invalid_parameter(directive: &Directive, text: &str) -> Error {
     directive.fault(Kind::Value, format!("invalid parameter \"{text}\""))
 }

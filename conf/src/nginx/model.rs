@@ -11,6 +11,8 @@ use std::path::PathBuf;
 
 use super::addr::Addr;
 use super::error::Pos;
+use super::log::{AccessLog, Logs};
+use super::process::Process;
 use super::template::Template;
 
 /// A whole configuration.
@@ -60,13 +62,15 @@ pub struct NoOp {
 /// Main and `events`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Main {
-    /// `worker_processes`; `None` is `auto`. Weir is one process: the number only scales
-    /// `worker_connections`.
+    /// `worker_processes`; `None` is `auto`. Weir is one process: the number scales
+    /// `worker_connections`, and as nginx it is the number of threads.
     pub worker_processes: Option<u32>,
     /// `worker_connections`
     pub worker_connections: u32,
     /// `worker_shutdown_timeout`
     pub shutdown_timeout_ms: Option<u64>,
+    /// The process itself, for one that runs as nginx.
+    pub process: Process,
 }
 
 impl Default for Main {
@@ -75,6 +79,7 @@ impl Default for Main {
             worker_processes: Some(1),
             worker_connections: 512,
             shutdown_timeout_ms: None,
+            process: Process::default(),
         }
     }
 }
@@ -88,6 +93,8 @@ pub struct Http {
     pub servers: Vec<Server>,
     /// Maps in the order they stand; one may use those before it.
     pub maps: Vec<Map>,
+    /// Formats and files of access logs, for a process that runs as nginx.
+    pub logs: Logs,
 }
 
 /// How a peer is chosen.
@@ -252,6 +259,8 @@ pub struct Common {
     pub default_type: String,
     /// Whether `access_log` is on.
     pub access_log: bool,
+    /// Where requests are logged, for a process that runs as nginx.
+    pub access_logs: Vec<AccessLog>,
 }
 
 /// `add_header`

@@ -58,6 +58,8 @@ pub enum Support {
     Honoured,
     /// It is checked and has no effect, for this reason; [`super::Config::noops`] lists it.
     NoOp(&'static str),
+    /// It does so where the process runs as nginx; elsewhere it has no effect, for this reason.
+    AsNginx(&'static str),
     /// It stands where nginx allows it and is not done yet.
     Refused,
 }
@@ -107,6 +109,13 @@ const fn no_op(name: &'static str, contexts: Contexts, args: Args, why: &'static
     }
 }
 
+const fn as_nginx(name: &'static str, contexts: Contexts, args: Args, why: &'static str) -> Row {
+    Row {
+        support: Support::AsNginx(why),
+        ..no_op(name, contexts, args, why)
+    }
+}
+
 const NONE: Args = Args::Between(0, 0);
 const ONE: Args = Args::Between(1, 1);
 const TWO: Args = Args::Between(2, 2);
@@ -124,9 +133,9 @@ pub const ROWS: &[Row] = &[
     row("include", ANYWHERE | FREE, ONE),
     no_op(
         "error_log",
-        MAIN | HSL | STREAM | STREAM_SERVER,
+        HSL | STREAM | STREAM_SERVER,
         Args::AtLeast(1),
-        LOGS,
+        "lines go where the main context's error_log says",
     ),
     // Main.
     row("worker_processes", MAIN, ONE),
@@ -135,11 +144,17 @@ pub const ROWS: &[Row] = &[
     block("events", MAIN, NONE),
     block("http", MAIN, NONE),
     block("stream", MAIN, NONE),
-    no_op("user", MAIN, Args::Between(1, 2), PROCESS),
-    no_op("pid", MAIN, ONE, PROCESS),
-    no_op("daemon", MAIN, Args::Flag, PROCESS),
-    no_op("master_process", MAIN, Args::Flag, PROCESS),
-    no_op("worker_rlimit_nofile", MAIN, ONE, PROCESS),
+    as_nginx("user", MAIN, Args::Between(1, 2), PROCESS),
+    as_nginx("pid", MAIN, ONE, PROCESS),
+    as_nginx("daemon", MAIN, Args::Flag, PROCESS),
+    as_nginx("error_log", MAIN, Args::AtLeast(1), LOGS),
+    no_op(
+        "master_process",
+        MAIN,
+        Args::Flag,
+        "one process is master and worker",
+    ),
+    as_nginx("worker_rlimit_nofile", MAIN, ONE, PROCESS),
     no_op("pcre_jit", MAIN, Args::Flag, RUNTIME),
     // Events.
     row("worker_connections", EVENTS, ONE),
@@ -165,10 +180,11 @@ pub const ROWS: &[Row] = &[
     row("add_header", HSL, Args::Between(2, 3)),
     row("default_type", HSL, ONE),
     row("access_log", HSL, Args::AtLeast(1)),
-    no_op("log_format", HTTP, Args::AtLeast(2), LOGS),
+    as_nginx("log_format", HTTP, Args::AtLeast(2), LOGS),
     no_op("client_header_buffer_size", HTTP | SERVER, ONE, RUNTIME),
     no_op("client_body_buffer_size", HSL, ONE, STREAMED),
     no_op("client_body_temp_path", HSL, Args::Between(1, 4), STREAMED),
+    no_op("root", HSL, ONE, NO_FILES),
     no_op("sendfile", HSL, Args::Flag, NO_FILES),
     no_op("tcp_nopush", HSL, Args::Flag, RUNTIME),
     no_op(

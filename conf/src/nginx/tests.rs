@@ -6,6 +6,7 @@ mod files;
 mod grammar;
 mod meaning;
 mod nodes;
+mod process;
 mod robust;
 mod shipped;
 mod tls;

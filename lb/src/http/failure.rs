@@ -109,7 +109,7 @@ impl Gateway {
         let request = session.req_header();
         let what = match fault {
             UpstreamFault::Connect => "connect() failed while connecting to upstream",
-            UpstreamFault::Timeout => "upstream timed out",
+            UpstreamFault::Timeout => "upstream timed out (110: Connection timed out)",
             UpstreamFault::Broken => "upstream prematurely closed connection",
             UpstreamFault::Invalid => "upstream sent invalid header",
             UpstreamFault::Status => "upstream answered with a status to be passed over",
@@ -118,14 +118,17 @@ impl Gateway {
         let upstream = self
             .proxy(ctx)
             .map_or("-", |(_, proxy)| proxy.group.name.as_str());
+        let target = String::from_utf8_lossy(request.raw_path());
+        let server = self.site.servers.get(ctx.server);
+        // nginx's fields in nginx's order; the reason comes after them.
         tracing::error!(
+            connection = ctx.conn.as_ref().map_or(0, |conn| conn.serial),
             client = ctx.conn.as_ref().map_or("-", |conn| conn.remote_text.as_str()),
+            server = server.and_then(|it| it.model.names.first()).map_or("", String::as_str),
+            request = %format_args!("{} {target} {:?}", request.method, request.version),
+            upstream = %format_args!("http://{}{target}", peer.unwrap_or(upstream)),
             host = %ctx.host,
-            request = %format_args!(
-                "{} {}", request.method, String::from_utf8_lossy(request.raw_path())
-            ),
-            upstream,
-            peer = peer.unwrap_or("-"),
+            group = upstream,
             reason = %error,
             "{what}"
         );

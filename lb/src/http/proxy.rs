@@ -14,6 +14,7 @@ use weir_conf::nginx::model::{Common, Server as ServerModel};
 
 use super::conn::{self, Conn};
 use super::failure::{Stage, has_begun, status_for, unanswered};
+use super::log::Logs;
 use super::reply::Reply;
 use super::request::limit;
 use super::site::{Location, Site};
@@ -31,6 +32,8 @@ pub(crate) struct Gateway {
     pub(crate) site: Arc<Site>,
     /// For a request that no server was found for, which cannot be.
     pub(crate) fallback: Common,
+    /// Access logs in files.
+    pub(crate) logs: Option<Logs>,
 }
 
 /// One request.
@@ -337,6 +340,7 @@ impl ProxyHttp for Gateway {
         if self.common(ctx).access_log {
             self.log_access(session, ctx, status);
         }
+        self.write_access(session, ctx, status);
         if let Some(conn) = &ctx.conn {
             conn.request_done();
         }

@@ -21,9 +21,11 @@ use weir_conf::nginx::model::{Common, Http, Listen, Server};
 
 use super::conn::{Conn, Deadline, Downstream};
 use super::greet::greet;
+use super::log::Logs;
 use super::proxy::Gateway;
 use super::route::Hosts;
 use super::site::Site;
+use crate::access_log::AccessLogs;
 use crate::error::LbError;
 use crate::group::Group;
 use crate::listen::Accepted;
@@ -47,7 +49,11 @@ pub(crate) struct Endpoint {
 }
 
 impl Front {
-    pub(crate) fn new(http: &Http, metrics: &Metrics) -> Result<Self, LbError> {
+    pub(crate) fn new(
+        http: &Http,
+        metrics: &Metrics,
+        logs: Option<&AccessLogs>,
+    ) -> Result<Self, LbError> {
         let site = Arc::new(Site::new(http, metrics)?);
         let conf = ServerConf {
             // One pool: Pingora multiplies by the threads.
@@ -60,6 +66,7 @@ impl Front {
         let gateway = Gateway {
             site: Arc::clone(&site),
             fallback: fallback(),
+            logs: logs.map(|all| Logs::open(http, all)).transpose()?,
         };
         let mut proxy = http_proxy(&Arc::new(conf), gateway);
         let mut options = HttpServerOptions::default();
@@ -284,5 +291,6 @@ fn fallback() -> Common {
         add_headers: Vec::new(),
         default_type: "text/plain".to_owned(),
         access_log: true,
+        access_logs: Vec::new(),
     }
 }

@@ -17,15 +17,13 @@ use crate::tls::Hello;
 pub(super) async fn greet(
     server: &TcpServer,
     accepted: Accepted,
+    (ssl, proxy_protocol): (bool, bool),
 ) -> std::io::Result<(Io, Session)> {
     let Accepted {
         mut io,
         remote,
         local,
-        ssl,
-        proxy_protocol,
         permit,
-        ..
     } = accepted;
     let mut session = Session::new(remote, local, "TCP");
     session.permit = Some(permit);

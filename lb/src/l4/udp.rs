@@ -13,20 +13,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use tokio::net::UdpSocket;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use weir_conf::nginx::Addr;
 
 use super::greet::allowed;
 use super::session::Session;
-use super::{Open, Target, TcpServer, proxy_header};
+use super::{Open, TcpServer, proxy_header};
 use crate::balance::Outcome;
+use crate::generation::Target;
 use crate::group::Lease;
-use crate::metrics::{ListenerMetrics, Metrics, UpstreamFault};
+use crate::metrics::{ListenerMetrics, UpstreamFault};
 
 /// Largest datagram there is.
 const DATAGRAM_BYTES_MAX: usize = 65_535;
@@ -36,26 +37,23 @@ const QUEUE: usize = 64;
 /// A UDP listener's work.
 pub(crate) struct UdpLoop {
     pub(crate) socket: Arc<UdpSocket>,
-    pub(crate) server: Arc<TcpServer>,
+    pub(crate) metrics: ListenerMetrics,
     pub(crate) refused: prometheus::IntCounter,
-    /// Places for sessions.
-    pub(crate) limit: Arc<Semaphore>,
-    /// Where sessions run, and what cuts them.
-    pub(crate) sessions: TaskTracker,
-    pub(crate) cut: CancellationToken,
+    /// Whose sessions begin here by then.
+    pub(crate) target: Arc<ArcSwap<Target>>,
 }
 
 /// A session as its listener knows it.
 struct Known {
     datagrams: mpsc::Sender<Bytes>,
     count: u32,
+    /// `proxy_requests`
+    most: u32,
 }
 
 impl UdpLoop {
     /// Takes datagrams until `stop`; sessions that run then end in their own time.
-    pub(crate) async fn run(self, metrics: Metrics, stop: CancellationToken) {
-        let addr = self.socket.local_addr().map(|addr| format!("udp:{addr}"));
-        let metrics = metrics.listener(&addr.unwrap_or_default());
+    pub(crate) async fn run(self, stop: CancellationToken) {
         let mut known: HashMap<SocketAddr, Known> = HashMap::new();
         let mut sweep_at = 1024;
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
@@ -70,25 +68,19 @@ impl UdpLoop {
                 continue;
             };
             let bytes = Bytes::copy_from_slice(buffer.get(..count).unwrap_or_default());
-            metrics.bytes_in.inc_by(count as u64);
+            self.metrics.bytes_in.inc_by(count as u64);
             if known.len() >= sweep_at {
                 known.retain(|_, session| !session.datagrams.is_closed());
                 sweep_at = (known.len() * 2).max(1024);
             }
-            self.give(&mut known, client, bytes, &metrics);
+            self.give(&mut known, client, bytes);
         }
     }
 
     /// Gives a datagram to its client's session, which it may begin.
-    fn give(
-        &self,
-        known: &mut HashMap<SocketAddr, Known>,
-        client: SocketAddr,
-        bytes: Bytes,
-        metrics: &ListenerMetrics,
-    ) {
+    fn give(&self, known: &mut HashMap<SocketAddr, Known>, client: SocketAddr, bytes: Bytes) {
         if known.get(&client).is_none_or(|it| it.datagrams.is_closed()) {
-            let Some(begun) = self.begin(client, metrics) else {
+            let Some(begun) = self.begin(client) else {
                 known.remove(&client);
                 return;
             };
@@ -100,41 +92,45 @@ impl UdpLoop {
         session.count = session.count.saturating_add(1);
         // A full queue drops it.
         let _ = session.datagrams.try_send(bytes);
-        let most = self.server.model.datagrams.requests;
-        if most > 0 && session.count >= most {
+        if session.most > 0 && session.count >= session.most {
             // The session goes on for its answers; the next datagram begins another.
             known.remove(&client);
         }
     }
 
-    fn begin(&self, client: SocketAddr, metrics: &ListenerMetrics) -> Option<Known> {
+    fn begin(&self, client: SocketAddr) -> Option<Known> {
+        let target = self.target.load();
+        let (server, permit) = target.session()?;
         let local = self.socket.local_addr().ok();
         let canonical = SocketAddr::new(client.ip().to_canonical(), client.port());
         let mut session = Session::new(Some(canonical), local, "UDP");
-        if !allowed(&self.server.model.rules, session.client) {
+        if !allowed(&server.model.rules, session.client) {
             tracing::info!(%client, "access forbidden by rule");
             return None;
         }
-        let Ok(permit) = Arc::clone(&self.limit).try_acquire_owned() else {
+        let Some(permit) = permit else {
             self.refused.inc();
             tracing::warn!(%client, "worker_connections are not enough");
             return None;
         };
         session.permit = Some(permit);
-        metrics.accepted.inc();
+        self.metrics.accepted.inc();
+        let most = server.model.datagrams.requests;
         let (datagrams, queue) = mpsc::channel(QUEUE);
         let running = Running {
             socket: Arc::clone(&self.socket),
-            server: Arc::clone(&self.server),
-            metrics: metrics.clone(),
+            server,
+            metrics: self.metrics.clone(),
             client,
             session,
         };
-        let cut = self.cut.clone();
-        self.sessions
-            .spawn(async move { cut.run_until_cancelled_owned(running.run(queue)).await });
+        target.spawn(running.run(queue));
         let count = 0;
-        Some(Known { datagrams, count })
+        Some(Known {
+            datagrams,
+            count,
+            most,
+        })
     }
 }
 
@@ -174,10 +170,10 @@ impl Running {
     }
 
     /// A socket that speaks to a peer alone. To connect it finds only what no route leads to.
-    async fn reach(&self, target: &Target) -> Option<(UdpSocket, Option<Lease>)> {
+    async fn reach(&self, target: &super::Target) -> Option<(UdpSocket, Option<Lease>)> {
         let group = match target {
-            Target::Addr(addr) => return open(*addr).await.ok().map(|peer| (peer, None)),
-            Target::Group(group) => group,
+            super::Target::Addr(addr) => return open(*addr).await.ok().map(|peer| (peer, None)),
+            super::Target::Group(group) => group,
         };
         let mut tried = Vec::new();
         let client = self.client;

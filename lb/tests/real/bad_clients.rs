@@ -226,7 +226,7 @@ async fn connections_beyond_the_limit_are_closed_at_once() {
     );
     let options = weir_lb::LbOptions {
         connections_max: 2,
-        nodes: None,
+        ..weir_lb::LbOptions::default()
     };
     let lb = start_with(&text, options, Duration::from_secs(5));
     let (one, two) = (connect(lb.http[0]).await, connect(lb.http[0]).await);
@@ -248,7 +248,7 @@ async fn a_flood_of_viewers_keeps_no_publisher_out() {
     );
     let options = weir_lb::LbOptions {
         connections_max: 2,
-        nodes: None,
+        ..weir_lb::LbOptions::default()
     };
     let lb = start_with(&text, options, Duration::from_secs(5));
     let _held = (connect(lb.http[0]).await, connect(lb.http[0]).await);

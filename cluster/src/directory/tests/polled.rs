@@ -56,6 +56,23 @@ async fn known_streams_cost_one_query_a_period_and_none_when_nobody_wants_them()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_period_of_nothing_is_not_asking_without_a_pause() {
+    let options = Options {
+        ttl: Duration::ZERO,
+        ..Options::default()
+    };
+    let bench = bench_with(Source::asked_together(), options);
+    bench.source.put("s", Some(live("a:1", 5, NOW_MS)));
+    assert!(bench.locate("s").await.is_some());
+    for _ in 0..10 {
+        a_second(&bench).await;
+        assert!(bench.locate("s").await.is_some());
+    }
+    let (queries, _) = bench.source.queries_together();
+    assert!((90..=101).contains(&queries), "ten a second: {queries}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_polled_stream_that_goes_has_ended_and_one_that_comes_is_found_in_a_second() {
     let bench = bench_with(Source::asked_together(), Options::default());
     bench.source.put("s", Some(live("a:1", 5, NOW_MS)));

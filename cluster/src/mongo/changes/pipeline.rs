@@ -1,7 +1,7 @@
 //! Which changes of the database are told: the pipeline that the server filters by.
 //!
 //! What is not asked for is not sent: an owner's report every 5 s changes figures only, and 10,000
-//! streams of them would be 2,000 events a second for every node, to say nothing. So an update
+//! streams of them would be 2,000 events a second, to say nothing. So an update
 //! counts by the fields it changed. That needs the delta, which the server makes from what really
 //! became different: a report that repeats `status` and `originAdress` is not in it with them.
 //!
@@ -18,6 +18,7 @@
 
 use super::super::CLUSTER_DATABASE;
 use super::super::layout::ORIGIN;
+use super::log;
 use crate::records::Kind;
 use mongodb::bson::{Bson, Document, doc};
 
@@ -31,6 +32,16 @@ const USERS_DATABASE: &str = "serverdb";
 /// Fields of a stream whose change is told. An owner that is new is told as `owner`, one that takes
 /// the next epoch as what became different of it.
 const STREAM_FIELDS: [&str; 5] = ["status", "originAdress", ORIGIN, "owner", "owner.epoch"];
+
+/// Fields of a stream that are told, beside its name.
+pub(super) const STREAM_TOLD: [&str; 6] = [
+    "status",
+    "updateTime",
+    "originAdress",
+    ORIGIN,
+    "owner",
+    "zombi",
+];
 
 /// Fields of a subscriber whose change is told.
 const SUBSCRIBER_FIELDS: [&str; 6] = [
@@ -71,7 +82,7 @@ pub(super) fn stages() -> Vec<Document> {
         },
         doc! { "operationType": "dropDatabase" },
     ];
-    let mut dropped: Vec<&str> = vec![BROADCASTS, SUBSCRIBERS];
+    let mut dropped: Vec<&str> = vec![BROADCASTS, SUBSCRIBERS, log::NAME];
     for (database, collection, _) in OF_THE_CLUSTER {
         told.push(doc! { "ns.db": database, "ns.coll": collection });
         dropped.push(collection);

@@ -233,6 +233,47 @@ async fn a_store_that_hangs_costs_one_beat_at_a_time_and_no_stop() {
     task.await.unwrap();
 }
 
+/// Figures of a node that drains.
+#[derive(Debug, Default)]
+struct Draining(Notify);
+
+impl FiguresSource for Draining {
+    fn figures(&self) -> NodeFigures {
+        NodeFigures {
+            draining: true,
+            ..NodeFigures::default()
+        }
+    }
+    fn urgent(&self) -> Option<&Notify> {
+        Some(&self.0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_urgent_is_written_at_once_and_once() {
+    let (store, figures) = (Arc::new(Stuck::default()), Arc::new(Draining::default()));
+    let options = HeartbeatOptions {
+        figures: figures.clone(),
+        ..options(None)
+    };
+    let (clock, shutdown) = (Arc::new(ManualClock::at(0)), CancellationToken::new());
+    let heartbeat = Heartbeat::new(options, store.clone(), StoreClock::new(clock));
+    let task = tokio::spawn(heartbeat.run(shutdown.clone()));
+    let start = tokio::time::Instant::now();
+    let mut beats = Vec::new();
+    for beat in 0..4 {
+        store.beat.notified().await;
+        beats.push(start.elapsed().as_secs());
+        if beat == 1 {
+            sleep(Duration::from_secs(1)).await;
+            figures.0.notify_one();
+        }
+    }
+    assert_eq!(beats, [0, 5, 6, 10]);
+    shutdown.cancel();
+    task.await.unwrap();
+}
+
 /// When renewals were asked for in the first `seconds`, ms, and how often was swept.
 async fn renewals(fates: &[Fate], seconds: u64) -> (Vec<u128>, u64) {
     let store = Stuck::with(fates);

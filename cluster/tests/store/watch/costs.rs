@@ -57,10 +57,94 @@ async fn what_calls_cost_the_server() {
             .unwrap();
     }
     told("a heartbeat", times);
+    for _ in 0..TIMES {
+        store.renew_lease("a").await.unwrap();
+    }
+    told("a lease's renewal", times);
     for i in TIMES..TIMES + 300 {
         store.claim(claim(&name(i), "a", now_ms())).await.unwrap();
     }
     told("a claim", 300.0);
+}
+
+/// What seeing the cluster's nodes costs: all of them, and those that wrote lately.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: for docs/capacity.md"]
+async fn what_seeing_nodes_costs_the_server() {
+    const LOOKS: u32 = 200;
+    let Some(server) = Server::start(true).await else {
+        return;
+    };
+    let store = server.store().await;
+    store.make_indexes(&[]).await.unwrap();
+    let mut known = 0;
+    for nodes in [100, 1_000] {
+        for i in known..nodes {
+            let node = crate::contract::node(&format!("n{i:04}"), now_ms());
+            store.heartbeat(node).await.unwrap();
+        }
+        known = nodes;
+        let all = store.nodes(0, 1_000).await.unwrap();
+        assert_eq!(all.len(), nodes);
+        // As many as write within the second and a half that a look asks for.
+        let mut wrote: Vec<i64> = all.iter().map(|node| node.last_update_time).collect();
+        wrote.sort_unstable();
+        let since_ms = wrote[nodes - nodes * 3 / 10];
+        let before = (server.cpu_ms(), Instant::now());
+        for _ in 0..LOOKS {
+            store.nodes(0, 1_000).await.unwrap();
+        }
+        let all_ms = server.cpu_ms() - before.0;
+        let mut some = 0;
+        let before = server.cpu_ms();
+        for _ in 0..LOOKS {
+            let since = store.nodes_since(since_ms, 10_000).await.unwrap().unwrap();
+            assert_eq!(since.total, nodes as u64);
+            some = since.nodes.len();
+        }
+        let some_ms = server.cpu_ms() - before;
+        println!(
+            "{nodes} nodes: all of them {:.2} ms of mongod's CPU, {some} that wrote {:.2} ms",
+            all_ms / f64::from(LOOKS),
+            some_ms / f64::from(LOOKS)
+        );
+    }
+}
+
+/// Documents that a balancer's view of a hundred nodes reads, while each writes in each 5 s.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement of half a minute: for docs/capacity.md"]
+async fn what_a_view_of_living_nodes_reads() {
+    const NODES: u32 = 100;
+    const SECONDS: u32 = 30;
+    let Some(server) = Server::start(true).await else {
+        return;
+    };
+    let store = server.store().await;
+    store.make_indexes(&[]).await.unwrap();
+    let beat = async |i: u32| {
+        let node = crate::contract::node(&format!("n{i:04}"), now_ms());
+        store.heartbeat(node).await.unwrap();
+    };
+    for i in 0..NODES {
+        beat(i).await;
+    }
+    let stop = tokio_util::sync::CancellationToken::new();
+    let _stopped = stop.clone().drop_guard();
+    let shared: Arc<dyn Store> = server.store().await;
+    let (clock, second) = (Arc::new(weir_cluster::SystemClock), Duration::from_secs(1));
+    let _view = weir_cluster::NodeDirectory::spawn(shared, clock, second, stop);
+    let before = super::nodes::returned(&server).await;
+    let gap = Duration::from_secs(5) / NODES;
+    let start = Instant::now();
+    let mut i = 0;
+    while start.elapsed() < second * SECONDS {
+        beat(i % NODES).await;
+        i += 1;
+        sleep((start + gap * i).saturating_duration_since(Instant::now())).await;
+    }
+    let read = super::nodes::returned(&server).await - before;
+    println!("{NODES} nodes, {i} heartbeats in {SECONDS} s: {read} documents read");
 }
 
 /// What each watching node costs the server: processor time, messages.
@@ -103,6 +187,41 @@ async fn what_watching_costs_the_server() {
             );
         }
     }
+}
+
+/// What telling a change costs for each node that is told: claims, with few nodes and with many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement of a minute: for docs/capacity.md"]
+async fn what_telling_costs_the_server() {
+    const CLAIMS: u32 = 100;
+    let Some(server) = Server::start(true).await else {
+        return;
+    };
+    let store = server.store().await;
+    claim_all(&*store, 1).await;
+    let mut edges = Vec::new();
+    let mut costs = Vec::new();
+    for told in [1, 50] {
+        while edges.len() < told {
+            edges.push(Edge::told(&server.store().await).await);
+        }
+        sleep(Duration::from_secs(2)).await;
+        let (before, start) = (server.cpu_ms(), Instant::now());
+        for i in 0..CLAIMS {
+            let id = format!("t{told}-{i}");
+            store.claim(claim(&id, "a", now_ms())).await.unwrap();
+            let due = start + Duration::from_millis(100) * (i + 1);
+            sleep(due.saturating_duration_since(Instant::now())).await;
+        }
+        let seconds = start.elapsed().as_secs_f64();
+        let cost = (server.cpu_ms() - before) / seconds;
+        println!("{told} nodes told of 10 claims a second for {seconds:.1} s: {cost:.1} ms CPU/s");
+        costs.push(cost);
+    }
+    println!(
+        "for each node more: {:.3} ms CPU/s",
+        (costs[1] - costs[0]) / 49.0
+    );
 }
 
 async fn report(store: &Arc<MongoStore>, owned: &[Ownership], number: u64) {

@@ -3,16 +3,18 @@
 
 use super::super::addr;
 use super::super::error::{Error, Kind};
+use super::super::log::Logs;
 use super::super::model::{Http, Server, Upstream};
 use super::super::parse::Directive;
 use super::listen::Place;
-use super::scope::{Inherited, Scope};
+use super::scope::{Inherited, Scope, value_of};
 use super::{Lowering, location, map, tls, upstream};
 
 /// What locations refer to.
 pub(super) struct Refs {
     pub(super) maps: Vec<String>,
     pub(super) upstreams: Vec<Upstream>,
+    pub(super) logs: Logs,
 }
 
 impl Refs {
@@ -29,9 +31,15 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     let mut refs = Refs {
         maps: http.maps.iter().map(|map| map.name.clone()).collect(),
         upstreams: upstream::all(block, lowering, Some(80))?,
+        logs: Logs::default(),
     };
-    let scope = Scope::read(block, &refs, lowering)?;
-    let outer = Inherited::default().with(scope);
+    refs.logs = logs(block, &refs)?;
+    let mut outer = Inherited::default();
+    if let Some(path) = lowering.options.access_log.as_ref() {
+        outer.0.access_logs = Some(vec![refs.logs.plain(path)]);
+    }
+    let scope = Scope::read(block, &mut refs, lowering)?;
+    let outer = outer.with(scope);
     let outer_tls = tls::Scope::read(block, &tls::Scope::default(), lowering)?;
     for child in block
         .children()
@@ -42,8 +50,20 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
             .push(server(child, &outer, &outer_tls, &mut refs, lowering)?);
     }
     http.upstreams = refs.upstreams;
+    http.logs = refs.logs;
     upstream::check_nodes(&mut http.upstreams, true);
     Ok(http)
+}
+
+/// Every format that the block has, wherever it stands in it.
+fn logs(block: &Directive, refs: &Refs) -> Result<Logs, Error> {
+    let read = |d: &Directive, text: &str| value_of(d, text, refs);
+    let mut logs = Logs::new(&read, block)?;
+    let formats = block.children().iter();
+    for child in formats.filter(|child| child.name == "log_format") {
+        logs.format(child, &read)?;
+    }
+    Ok(logs)
 }
 
 fn server(

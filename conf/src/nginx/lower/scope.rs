@@ -4,6 +4,7 @@
 //! wins. Lists: the innermost block that has any wins whole.
 
 use super::super::error::{Error, Kind};
+use super::super::log::AccessLog;
 use super::super::model::{AddHeader, Common, NextUpstream};
 use super::super::parse::Directive;
 use super::super::template::{self, Template};
@@ -23,6 +24,7 @@ pub(super) struct Scope {
     pub(super) header_bytes_max: Option<u64>,
     pub(super) default_type: Option<String>,
     pub(super) access_log: Option<bool>,
+    pub(super) access_logs: Option<Vec<AccessLog>>,
     pub(super) add_headers: Option<Vec<AddHeader>>,
     pub(super) set_headers: Option<Vec<(String, Template)>>,
     pub(super) hide_headers: Option<Vec<String>>,
@@ -46,13 +48,13 @@ impl Scope {
     /// Reads the values a block sets; everything else in it is left to others.
     pub(super) fn read(
         block: &Directive,
-        refs: &Refs,
+        refs: &mut Refs,
         lowering: &mut Lowering<'_>,
     ) -> Result<Self, Error> {
         let mut scope = Self::default();
         let mut once = Once::default();
         for directive in block.children() {
-            if scope.list(directive, refs)? || scope.access_log(directive, lowering) {
+            if scope.list(directive, refs)? || scope.access_log(directive, refs, lowering)? {
                 continue;
             }
             if scope.scalar(directive, lowering)? {
@@ -144,18 +146,39 @@ impl Scope {
         Ok(true)
     }
 
-    fn access_log(&mut self, d: &Directive, lowering: &mut Lowering<'_>) -> bool {
+    fn access_log(
+        &mut self,
+        d: &Directive,
+        refs: &mut Refs,
+        lowering: &mut Lowering<'_>,
+    ) -> Result<bool, Error> {
         if d.name != "access_log" {
-            return false;
+            return Ok(false);
         }
+        let logs = self.access_logs.get_or_insert_default();
         if d.arg(0) == Some("off") {
             self.access_log = Some(false);
+            logs.clear();
+            return Ok(true);
+        }
+        self.access_log = Some(true);
+        if lowering.options.as_nginx {
+            let mut all = std::mem::take(&mut refs.logs);
+            let log = all.log(d, &|d, text| value_of(d, text, refs));
+            refs.logs = all;
+            logs.push(log?);
+            for token in d.args.iter().skip(1) {
+                let (what, _) = token.text.split_once('=').unwrap_or_default();
+                if matches!(what, "buffer" | "flush") {
+                    let what = format!("the \"{what}\" parameter of access_log");
+                    lowering.no_op(d, what, "lines are written as they come, many at once");
+                }
+            }
         } else {
-            self.access_log = Some(true);
             let what = format!("the file {} of access_log", d.arg(0).unwrap_or_default());
             lowering.no_op(d, what, "lines go to weir's own log");
         }
-        true
+        Ok(true)
     }
 }
 
@@ -181,6 +204,7 @@ impl Inherited {
             header_bytes_max: inner.header_bytes_max.or(outer.header_bytes_max),
             default_type: inner.default_type.or(outer.default_type),
             access_log: inner.access_log.or(outer.access_log),
+            access_logs: inner.access_logs.or(outer.access_logs),
             add_headers: inner.add_headers.or(outer.add_headers),
             set_headers: inner.set_headers.or(outer.set_headers),
             hide_headers: inner.hide_headers.or(outer.hide_headers),
@@ -217,6 +241,7 @@ impl Inherited {
                 .clone()
                 .unwrap_or_else(|| "text/plain".to_owned()),
             access_log: scope.access_log.unwrap_or(true),
+            access_logs: scope.access_logs.clone().unwrap_or_default(),
         }
     }
 
@@ -295,7 +320,11 @@ fn header_name(d: &Directive) -> Result<String, Error> {
 
 /// A word as a value with variables that is fit to stand in a header.
 pub(super) fn value(d: &Directive, arg: usize, refs: &Refs) -> Result<Template, Error> {
-    let text = d.arg(arg).unwrap_or_default();
+    value_of(d, d.arg(arg).unwrap_or_default(), refs)
+}
+
+/// A text of a directive as a value with variables.
+pub(super) fn value_of(d: &Directive, text: &str, refs: &Refs) -> Result<Template, Error> {
     template::parse(text, &refs.map_names()).map_err(|message| {
         let kind = if message.contains("not supported") {
             Kind::Unsupported

@@ -237,7 +237,6 @@ fn upstream_faults() {
 fn the_unsupported_is_refused() {
     for (inner, what) in [
         ("gzip on;", "directive \"gzip\""),
-        ("root /x;", "directive \"root\""),
         ("rewrite ^ /x;", "directive \"rewrite\""),
         ("if ($host) { return 200; }", "directive \"if\""),
         ("ssl_password_file x;", "directive \"ssl_password_file\""),

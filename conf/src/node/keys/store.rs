@@ -89,8 +89,7 @@ pub(super) const STORE: Section = Section {
             aliases: &[],
             default: DefaultValue::Is("true"),
             doc: "Whether this node has MongoDB tell it of changes, where the server can (a replica \
-                  set). `false`: it asks once a second, which costs the server less where hundreds \
-                  of nodes share it.",
+                  set). `false`: it asks once a second, for a server that must not be watched.",
             kind: Kind::Flag(|c, v| c.db.changes_watched = v),
         },
     ],

@@ -1,0 +1,73 @@
+//! What `-v` and `-V` say. Scripts (certbot, Ansible, test suites) read modules out of it, so it
+//! names what works and says of what nginx has by default and this has not that it is without.
+
+use super::places::Places;
+
+/// The nginx whose configuration this reads.
+const NGINX: &str = "1.31.5";
+
+/// Modules that nginx has when asked, and that work here.
+const WITH: &[&str] = &["stream"];
+
+/// Modules that nginx has unless told otherwise, and that are not here yet.
+const WITHOUT: &[&str] = &[
+    "http_charset_module",
+    "http_gzip_module",
+    "http_ssi_module",
+    "http_mirror_module",
+    "http_userid_module",
+    "http_access_module",
+    "http_auth_basic_module",
+    "http_autoindex_module",
+    "http_geo_module",
+    "http_split_clients_module",
+    "http_referer_module",
+    "http_rewrite_module",
+    "http_fastcgi_module",
+    "http_uwsgi_module",
+    "http_scgi_module",
+    "http_grpc_module",
+    "http_memcached_module",
+    "http_limit_conn_module",
+    "http_limit_req_module",
+    "http_empty_gif_module",
+    "http_browser_module",
+    "http_tunnel_module",
+    "http_upstream_hash_module",
+    "http_upstream_ip_hash_module",
+    "http_upstream_least_time_module",
+    "http_upstream_random_module",
+    "http_upstream_sticky_module",
+    "http-cache",
+    "stream_access_module",
+    "stream_geo_module",
+    "stream_limit_conn_module",
+    "stream_map_module",
+    "stream_pass_module",
+    "stream_return_module",
+    "stream_set_module",
+    "stream_split_clients_module",
+    "stream_upstream_hash_module",
+    "stream_upstream_least_time_module",
+    "stream_upstream_random_module",
+];
+
+/// The line of `-v`.
+pub(super) fn line() -> String {
+    format!(
+        "nginx version: nginx/{NGINX} (weir {})\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// What `-V` says after it.
+pub(super) fn configure() -> String {
+    let with = WITH.iter().map(|name| format!(" --with-{name}"));
+    let without = WITHOUT.iter().map(|name| format!(" --without-{name}"));
+    format!(
+        "configure arguments: {}{}{}\n",
+        Places::configured(),
+        with.collect::<String>(),
+        without.collect::<String>()
+    )
+}

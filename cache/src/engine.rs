@@ -81,6 +81,8 @@ pub struct Ask {
     /// How long past its lifetime a 200 may stand in for a failed origin, instead of
     /// [`CacheOptions::stale_if_error_ms`], ms.
     pub stale_if_error_override_ms: Option<u64>,
+    /// How long a 404 or 410 is remembered at most, instead of [`CacheOptions::negative_ttl_ms`], ms.
+    pub negative_ttl_override_ms: Option<u64>,
     /// Answer only when the body is complete. For small objects (playlists): a fill that breaks
     /// off is then an error before the first byte, which a stale answer can stand in for.
     pub whole: bool,
@@ -325,7 +327,9 @@ impl Cache {
     fn rules(&self, ask: &Ask) -> Rules {
         Rules {
             ttl_override_ms: ask.ttl_override_ms,
-            negative_ttl_ms: self.options.negative_ttl_ms,
+            negative_ttl_ms: ask
+                .negative_ttl_override_ms
+                .unwrap_or(self.options.negative_ttl_ms),
             stale_if_error_ms: ask
                 .stale_if_error_override_ms
                 .unwrap_or(self.options.stale_if_error_ms),

@@ -27,6 +27,10 @@ use weir_cluster::StreamKey;
 
 /// The methods media objects know.
 pub(crate) const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+/// How long an origin's "no such playlist" is remembered, ms: so long a stream's first segment may
+/// go unnoticed by those who wait for it, and so often an edge asks. A stream that nobody owns is not
+/// asked for at all; the directory remembers that.
+const NOT_YET_MS: u64 = 80;
 /// Parts the ranges of a multipart answer; the object's tag makes it unlike any media.
 const BOUNDARY_STEM: &str = "weir-range-";
 
@@ -125,9 +129,10 @@ impl Edge {
             key: Key::from_path(path),
             ttl_override_ms: self.options.playlist_ttl_ms.filter(|_| playlist),
             stale_if_error_override_ms: multivariant.then_some(MULTIVARIANT_MS),
+            negative_ttl_override_ms: playlist.then_some(NOT_YET_MS),
             whole: playlist,
         };
-        let stand_in = self.has_stand_in(path, media);
+        let stand_in = self.stand_in(path, media);
         let (source, target) = (Arc::clone(&self.source), path.to_owned());
         let answer = self
             .cache

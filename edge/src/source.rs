@@ -27,7 +27,8 @@ pub(crate) struct Source {
 
 impl Source {
     /// Asks the stream's origin for `target`. An unknown stream is a 404 without a fetch; where a
-    /// `stand_in` is at hand, "no such object" is a 503, that it may stand in.
+    /// playlist is at hand to stand in, of the epoch `stand_in` or older, "no such object" is a 503,
+    /// unless the stream has begun anew since.
     ///
     /// # Errors
     /// The [`FetchError`] of the last try; [`FetchError::NoRoute`] when the directory cannot
@@ -36,11 +37,14 @@ impl Source {
         self: Arc<Self>,
         stream: StreamKey,
         target: String,
-        stand_in: bool,
+        stand_in: Option<u64>,
     ) -> Result<FetchResponse, FetchError> {
         let answer = self.ask_owner(&stream, &target).await?;
         let gone = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE);
-        if stand_in && gone {
+        if let Some(epoch) = stand_in
+            && gone
+            && !self.has_begun_since(&stream, epoch).await
+        {
             return Ok(nothing(StatusCode::SERVICE_UNAVAILABLE));
         }
         Ok(answer)
@@ -70,6 +74,11 @@ impl Source {
             }
             _ => first,
         }
+    }
+
+    async fn has_begun_since(&self, stream: &StreamKey, epoch: u64) -> bool {
+        let located = self.directory.locate(stream).await;
+        located.is_ok_and(|it| it.is_some_and(|it| it.epoch > epoch))
     }
 
     async fn locate(&self, stream: &StreamKey) -> Result<Option<Arc<str>>, FetchError> {

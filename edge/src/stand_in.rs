@@ -11,7 +11,9 @@
 //!   stream: the same as a stream that is over. While this edge has a playlist without ENDLIST, that
 //!   is a 503 ("try again"), in whose place the playlist stands. A stream that ended as streams do
 //!   has its ENDLIST served while it lingers at its origin; so a playlist that lacks it is from
-//!   before an end nobody was told of, and one that has it is the last word.
+//!   before an end nobody was told of, and one that has it is the last word. Where the directory
+//!   knows a newer epoch, the stream ended, unseen here, and begins anew: its owner, who would say
+//!   503 if it went on with the former's timeline, is believed.
 //! - **Epochs never go back.** What this edge has served of a newer epoch takes the older playlists
 //!   of the stream out of its memory: of two tracks' playlists, one may have been fetched already.
 //! - **The multivariant playlist** names no segment and does not age, but few ask for it. It stands
@@ -29,17 +31,21 @@ const LISTS: [&str; 2] = ["video.m3u8", "audio.m3u8"];
 const ENDLIST: &[u8] = b"#EXT-X-ENDLIST";
 
 impl Edge {
-    /// Before an object is fetched: whether this edge has a playlist that may stand in for it.
-    pub(crate) fn has_stand_in(&self, path: &str, media: Media<'_>) -> bool {
+    /// Before an object is fetched: the epoch of the playlist that this edge has and that may stand
+    /// in for it, if there is one.
+    pub(crate) fn stand_in(&self, path: &str, media: Media<'_>) -> Option<u64> {
         match media.kind {
-            Kind::Init(_) | Kind::Segment(_) => false,
-            Kind::Playlist => self.keeps_unended(path),
+            Kind::Init(_) | Kind::Segment(_) => None,
+            Kind::Playlist => self.unended(path),
             Kind::Multivariant => {
-                let lists = lists(media).iter().any(|list| self.keeps_unended(list));
-                if !lists && self.cache.stored(path).is_some() {
+                let epoch = lists(media)
+                    .iter()
+                    .filter_map(|list| self.unended(list))
+                    .max();
+                if epoch.is_none() && self.cache.stored(path).is_some() {
                     self.cache.purge(path);
                 }
-                lists
+                epoch
             }
         }
     }
@@ -63,11 +69,12 @@ impl Edge {
         }
     }
 
-    fn keeps_unended(&self, path: &str) -> bool {
-        let kept = self.cache.stored(path);
-        kept.is_some_and(|list| {
-            list.head().status == StatusCode::OK && !lines(&list).any(|line| line == ENDLIST)
-        })
+    /// The epoch of the playlist that is kept, if that has no ENDLIST.
+    fn unended(&self, path: &str) -> Option<u64> {
+        let list = self.cache.stored(path)?;
+        let ended = lines(&list).any(|line| line == ENDLIST);
+        let goes_on = list.head().status == StatusCode::OK && !ended;
+        goes_on.then(|| newest_epoch(&list)).flatten()
     }
 }
 

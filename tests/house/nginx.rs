@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Clients that ask without a pause.
 const CLIENTS: usize = 4;
-const RELOADS: usize = 20;
+const RELOADS: usize = 50;
 
 /// A process that is nginx, in a folder of its own. Dropping it ends it.
 struct Nginx {

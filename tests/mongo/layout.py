@@ -103,6 +103,6 @@ CLASSES = {
 }
 # Collections that are weir's own.
 OWN = {
-    "clusterdb": {"weirlease", "weirduty", "weirtimeline", "weirsecret", "weirlogin"},
+    "clusterdb": {"weirlease", "weirchange", "weirduty", "weirtimeline", "weirsecret", "weirlogin"},
     "liveapp": {"weiranalytics"},
 }

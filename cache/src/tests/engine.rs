@@ -1,6 +1,7 @@
 //! Collapsing, streaming while filling, errors to everybody, bounds.
 
 use super::origin::{DEADLINE, Origin, Pair, ask, raw_origin, read, small_cache, until};
+use crate::Ask;
 use crate::{FetchError, Outcome};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -198,6 +199,15 @@ async fn not_found_is_remembered_as_negative() {
     until("it is stored", || pair.cache.hit("/none").is_some()).await;
     assert_eq!(pair.cache.hit("/none").unwrap().outcome, Outcome::Negative);
     assert_eq!(origin.asked("/none"), 1);
+    // Who asked wants it remembered for less.
+    for asked in [1, 2] {
+        let impatient = Ask {
+            negative_ttl_override_ms: Some(0),
+            ..ask("/not-yet")
+        };
+        assert_eq!(pair.get(impatient).await.unwrap().outcome, Outcome::Miss);
+        assert_eq!(origin.asked("/not-yet"), asked);
+    }
 }
 
 #[tokio::test]

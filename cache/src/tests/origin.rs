@@ -126,6 +126,7 @@ pub(super) fn ask(path: &str) -> Ask {
         key: Key::from_path(path),
         ttl_override_ms: None,
         stale_if_error_override_ms: None,
+        negative_ttl_override_ms: None,
         whole: false,
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use prometheus::Registry;
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,6 +33,8 @@ pub(super) struct Signpost {
     /// `None`: it cannot answer.
     says: Mutex<Option<Option<String>>>,
     next: Mutex<Option<String>>,
+    /// The epoch it names, less 7.
+    pub(super) later: AtomicU64,
     pub(super) asked: AtomicUsize,
 }
 
@@ -76,7 +78,7 @@ impl StreamSource for Signpost {
                 record.update_time = NOW_MS;
                 record.owner = Some(Ownership {
                     node_id: "origin".to_owned(),
-                    epoch: 7,
+                    epoch: 7 + self.later.load(Ordering::SeqCst),
                     wall_clock_ms: NOW_MS,
                     ..Ownership::default()
                 });

@@ -3,6 +3,7 @@
 
 use super::faults::dead_address;
 use super::house::{House, PLAYLIST, SEGMENT};
+use std::sync::atomic::Ordering;
 
 const AUDIO: &str = "/live/streams/s/audio.m3u8";
 const MULTIVARIANT: &str = "/live/streams/s.m3u8";
@@ -64,6 +65,20 @@ async fn an_origin_that_was_restarted_is_no_end_of_the_stream() {
         house.get("/live/streams/s/7/v9.m4s").await.status,
         404,
         "no playlist, no waiting"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_begins_anew_is_not_shown_as_it_was() {
+    let house = house().await;
+    house.origin.playlist(&list(7));
+    assert_eq!(house.get(PLAYLIST).await.status, 200);
+    house.origin.set(PLAYLIST, 404, &[], b"");
+    house.signpost.later.store(1, Ordering::SeqCst);
+    assert_eq!(
+        house.get(PLAYLIST).await.status,
+        404,
+        "its end was not seen"
     );
 }
 

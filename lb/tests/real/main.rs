@@ -15,6 +15,7 @@ mod failover;
 mod health;
 mod http;
 mod nodes;
+mod reload;
 mod tcp;
 mod tls;
 mod tools;

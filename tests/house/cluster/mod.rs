@@ -7,6 +7,7 @@ mod balancer;
 mod clocks;
 mod edges;
 mod origins;
+mod playable;
 mod store_away;
 mod watched;
 

@@ -34,6 +34,14 @@ pub enum LbError {
     /// A metric of this name is already there: two balancers on one registry.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
+    /// A certificate, a key or a list that cannot be read or does not fit.
+    #[error("[emerg] {message} in {at}")]
+    Tls {
+        /// nginx's words for it.
+        message: String,
+        /// Where its directive stands.
+        at: Pos,
+    },
     /// An upstream address that the system's socket type does not take.
     #[error("[emerg] invalid upstream address \"{addr}\" in {at}")]
     Upstream {

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_cluster::NodesSeen;
@@ -20,8 +20,9 @@ use crate::error::LbError;
 use crate::group::Group;
 use crate::health;
 use crate::http::{Endpoint, Front};
-use crate::l4::TcpServer;
-use crate::listen::{Accepted, Io};
+use crate::io::Io;
+use crate::l4::{Shared, TcpServer};
+use crate::listen::Accepted;
 use crate::members::{self, Door};
 use crate::metrics::{ListenerMetrics, Metrics};
 
@@ -43,7 +44,9 @@ pub(crate) struct Made {
 #[derive(Clone)]
 pub(crate) enum Work {
     Http(Arc<Endpoint>),
-    Tcp(Arc<TcpServer>),
+    /// With its `listen`, which says what comes first.
+    Tcp(Arc<TcpServer>, Listen),
+    Udp(Arc<TcpServer>),
 }
 
 /// A configuration at work.
@@ -90,18 +93,20 @@ impl Made {
             doors.extend(endpoints.map(|it| (it.listen.clone(), Work::Http(Arc::new(it)))));
         }
         if let Some(stream) = &config.stream {
-            let upstreams = stream.upstreams.iter();
-            let made: Vec<_> = upstreams.map(|it| Group::new(it, metrics)).collect();
+            let shared = Arc::new(Shared::new(stream, metrics));
             for model in &stream.servers {
-                let Some(group) = made.get(model.upstream).map(Arc::clone) else {
-                    continue;
-                };
-                let model = model.clone();
-                let server = Arc::new(TcpServer { model, group });
-                let listens = server.model.listens.iter();
-                doors.extend(listens.map(|it| (it.clone(), Work::Tcp(Arc::clone(&server)))));
+                let server = Arc::new(TcpServer::new(model, &shared)?);
+                for listen in &model.listens {
+                    let server = Arc::clone(&server);
+                    let work = if listen.udp {
+                        Work::Udp(server)
+                    } else {
+                        Work::Tcp(server, listen.clone())
+                    };
+                    doors.push((listen.clone(), work));
+                }
             }
-            groups.extend(made.into_iter().map(|it| (Door::Rtmp, it)));
+            groups.extend(shared.groups.iter().map(|it| (Door::Rtmp, Arc::clone(it))));
         }
         let shutdown_ms = config.main.shutdown_timeout_ms;
         Ok(Self {
@@ -162,7 +167,7 @@ impl Target {
         let generation = &self.generation;
         let places = match self.work {
             Work::Http(_) => &generation.http_places,
-            Work::Tcp(_) => &generation.tcp_places,
+            Work::Tcp(..) | Work::Udp(_) => &generation.tcp_places,
         };
         let Ok(permit) = Arc::clone(places).try_acquire_owned() else {
             return false;
@@ -184,17 +189,34 @@ impl Target {
                     cut.run_until_cancelled_owned(work).await
                 });
             }
-            (Work::Tcp(server), _) => {
+            (Work::Tcp(server, listen), _) => {
                 let server = Arc::clone(server);
+                let before = (listen.ssl, listen.proxy_protocol);
                 generation.connections.spawn(async move {
-                    let work = server.serve(accepted, metrics);
+                    let work = server.serve(accepted, before, metrics);
                     cut.run_until_cancelled_owned(work).await
                 });
             }
             // An endpoint without the block it stands in cannot be.
-            (Work::Http(_), None) => {}
+            (Work::Http(_), None) | (Work::Udp(_), _) => {}
         }
         true
+    }
+
+    /// The server of a session of datagrams, and a place for it if there is one.
+    pub(crate) fn session(&self) -> Option<(Arc<TcpServer>, Option<OwnedSemaphorePermit>)> {
+        let Work::Udp(server) = &self.work else {
+            return None;
+        };
+        let places = Arc::clone(&self.generation.tcp_places);
+        Some((Arc::clone(server), places.try_acquire_owned().ok()))
+    }
+
+    /// Runs a session of datagrams to its end, or until all is cut.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let cut = self.generation.cut.clone();
+        let connections = &self.generation.connections;
+        connections.spawn(async move { cut.run_until_cancelled_owned(work).await });
     }
 }
 

@@ -1,6 +1,7 @@
 //! HTTP: from a client's connection to an upstream's answer.
 //!
 //! `conn` and `serve` run a connection (deadline on headers, keep-alive) around Pingora's proxy;
+//! `greet` is what comes before (PROXY header, TLS, HTTP/2), `secure` puts TLS on upstreams;
 //! `machine` takes a request through nginx's phases: `route` and `uri` choose server and location,
 //! `script` rewrites, `access` lets in, `files` finds files, `flow` is where the request stands and
 //! `vars` works out values with variables; `proxy` is Pingora's set of hooks, with `request`,
@@ -16,6 +17,7 @@ mod ctx;
 mod failure;
 mod files;
 mod flow;
+mod greet;
 mod log;
 mod logged;
 mod machine;
@@ -25,6 +27,7 @@ mod request;
 mod rewritten;
 mod route;
 mod script;
+mod secure;
 mod serve;
 mod site;
 mod stub;

@@ -21,11 +21,14 @@ mod generation;
 mod group;
 mod health;
 mod http;
+mod io;
 mod l4;
 mod listen;
 mod members;
 mod metrics;
+mod proxy_protocol;
 mod run;
+mod tls;
 
 pub use access_log::{AccessLogWriter, AccessLogs};
 pub use error::LbError;

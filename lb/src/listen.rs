@@ -6,17 +6,13 @@
 //! `worker_connections`. Failures at bind are typed; failures to accept are logged and waited out.
 
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, RawFd};
 use std::path::PathBuf;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UdpSocket, UnixListener};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 use weir_conf::nginx::Addr;
@@ -24,6 +20,8 @@ use weir_conf::nginx::model::Listen;
 
 use crate::error::LbError;
 use crate::generation::Target;
+use crate::io::Io;
+use crate::l4::UdpLoop;
 use crate::metrics::{ListenerMetrics, Metrics};
 
 /// nginx's `NGX_LISTEN_BACKLOG`.
@@ -31,13 +29,6 @@ const BACKLOG_DEFAULT: u32 = 511;
 
 /// How long to wait when a connection cannot be accepted (files used up, say).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// A connection's socket.
-#[derive(Debug)]
-pub(crate) enum Io {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
 
 /// A connection that came in.
 #[derive(Debug)]
@@ -64,12 +55,14 @@ pub(crate) struct Listener {
 enum Bound {
     Tcp(std::net::TcpListener),
     Unix(std::os::unix::net::UnixListener, PathBuf),
+    Udp(std::net::UdpSocket),
 }
 
 /// The socket as the runtime polls it.
 enum Acceptor {
     Tcp(TcpListener),
     Unix(UnixListener),
+    Udp(Arc<UdpSocket>),
 }
 
 impl Drop for Bound {
@@ -89,6 +82,10 @@ pub(crate) fn bind(listen: &Listen, metrics: &Metrics) -> Result<Listener, LbErr
         source,
     };
     let socket = match &listen.addr {
+        Addr::Inet(addr) if listen.udp => Bound::Udp(bind_udp(*addr, listen).map_err(fail)?),
+        Addr::Unix(_) if listen.udp => {
+            return Err(fail(std::io::ErrorKind::Unsupported.into()));
+        }
         Addr::Inet(addr) => Bound::Tcp(bind_tcp(*addr, listen).map_err(fail)?),
         Addr::Unix(path) => {
             remove_stale(path);
@@ -99,14 +96,26 @@ pub(crate) fn bind(listen: &Listen, metrics: &Metrics) -> Result<Listener, LbErr
     };
     let addr = match &socket {
         Bound::Tcp(listener) => Addr::Inet(listener.local_addr().map_err(fail)?),
+        Bound::Udp(socket) => Addr::Inet(socket.local_addr().map_err(fail)?),
         Bound::Unix(..) => listen.addr.clone(),
     };
-    let metrics = metrics.listener(&addr.to_string());
+    let kind = if listen.udp { "udp:" } else { "" };
+    let metrics = metrics.listener(&format!("{kind}{addr}"));
     Ok(Listener {
         socket,
         addr,
         metrics,
     })
+}
+
+fn bind_udp(addr: SocketAddr, listen: &Listen) -> std::io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(listen.ipv6only)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    Ok(socket.into())
 }
 
 fn bind_tcp(addr: SocketAddr, listen: &Listen) -> std::io::Result<std::net::TcpListener> {
@@ -147,6 +156,16 @@ impl Listener {
                 return;
             }
         };
+        if let Acceptor::Udp(socket) = acceptor {
+            let metrics = self.metrics.clone();
+            let work = UdpLoop {
+                socket,
+                metrics,
+                refused,
+                target,
+            };
+            return work.run(stop).await;
+        }
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -175,6 +194,9 @@ impl Listener {
             Bound::Unix(listener, _) => {
                 Acceptor::Unix(UnixListener::from_std(listener.try_clone()?)?)
             }
+            Bound::Udp(socket) => {
+                Acceptor::Udp(Arc::new(UdpSocket::from_std(socket.try_clone()?)?))
+            }
         })
     }
 }
@@ -187,12 +209,14 @@ impl Acceptor {
                 // Fails only on a connection that is gone, which is found out soon enough.
                 let _ = stream.set_nodelay(true);
                 let local = stream.local_addr().ok().map(canonical);
-                Ok((Io::Tcp(stream), Some(canonical(remote)), local))
+                Ok((stream.into(), Some(canonical(remote)), local))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
-                Ok((Io::Unix(stream), None, None))
+                Ok((stream.into(), None, None))
             }
+            // Datagrams are not accepted: see `UdpLoop`.
+            Self::Udp(_) => std::future::pending().await,
         }
     }
 }
@@ -200,66 +224,4 @@ impl Acceptor {
 /// An IPv4 client of an IPv6 socket is an IPv4 client.
 fn canonical(addr: SocketAddr) -> SocketAddr {
     SocketAddr::new(addr.ip().to_canonical(), addr.port())
-}
-
-impl Io {
-    pub(crate) async fn connect(addr: &Addr) -> std::io::Result<Self> {
-        match addr {
-            Addr::Inet(addr) => {
-                let stream = TcpStream::connect(addr).await?;
-                stream.set_nodelay(true)?;
-                Ok(Self::Tcp(stream))
-            }
-            Addr::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
-        }
-    }
-}
-
-impl AsRawFd for Io {
-    fn as_raw_fd(&self) -> RawFd {
-        match self {
-            Self::Tcp(stream) => stream.as_raw_fd(),
-            Self::Unix(stream) => stream.as_raw_fd(),
-        }
-    }
-}
-
-impl AsyncRead for Io {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Io {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<std::io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
-    }
 }

@@ -78,6 +78,7 @@ pub struct Running {
 struct OpenDoor {
     /// As the configuration has it.
     addr: Addr,
+    udp: bool,
     listener: Arc<Listener>,
     target: Arc<ArcSwap<Target>>,
     /// Ends its accepting.
@@ -89,7 +90,7 @@ impl Lb {
     ///
     /// # Errors
     /// An upstream address the system cannot take, `weir_nodes` without
-    /// [`LbOptions::nodes`], or metrics that are registered already.
+    /// [`LbOptions::nodes`], a certificate or key that cannot be read or does not fit, or metrics that are registered already.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "a balancer is made of its configuration: callers have no more use for it"
@@ -120,13 +121,14 @@ impl Lb {
 }
 
 impl Bound {
-    /// Every address listened on, HTTP before TCP, each in the order of the file; ports the
+    /// Every address listened on, HTTP before TCP before UDP, each in the order of the file; ports the
     /// system chose are filled in.
     #[must_use]
     pub fn addresses(&self) -> Vec<Addr> {
         self.http_addresses()
             .into_iter()
             .chain(self.tcp_addresses())
+            .chain(self.udp_addresses())
             .collect()
     }
 
@@ -136,10 +138,16 @@ impl Bound {
         self.those(|work| matches!(work, Work::Http(_)))
     }
 
-    /// The addresses of the `stream` block.
+    /// The addresses of the `stream` block for datagrams.
+    #[must_use]
+    pub fn udp_addresses(&self) -> Vec<Addr> {
+        self.those(|work| matches!(work, Work::Udp(_)))
+    }
+
+    /// The addresses of the `stream` block for connections.
     #[must_use]
     pub fn tcp_addresses(&self) -> Vec<Addr> {
-        self.those(|work| matches!(work, Work::Tcp(_)))
+        self.those(|work| matches!(work, Work::Tcp(..)))
     }
 
     /// Serves until `shutdown`; then accepts no more, lets requests and connections in hand end,
@@ -171,7 +179,7 @@ impl Bound {
             cut: CancellationToken::new(),
         };
         for ((listen, work), listener) in doors.into_iter().zip(self.listeners) {
-            running.open(listen.addr, listener, work, &generation);
+            running.open((listen.addr, listen.udp), listener, work, &generation);
         }
         running
     }
@@ -196,12 +204,15 @@ impl Running {
         let doors = std::mem::take(&mut made.doors);
         let mut ready = Vec::with_capacity(doors.len());
         for (listen, work) in doors {
-            let kept = self.doors.iter().position(|door| door.is_at(&listen.addr));
+            let kept = self
+                .doors
+                .iter()
+                .position(|door| door.is_at(&listen.addr, listen.udp));
             let listener = match kept {
                 Some(_) => None,
                 None => Some(listen::bind(&listen, &self.metrics)?),
             };
-            ready.push((listen.addr, listener, work));
+            ready.push(((listen.addr, listen.udp), listener, work));
         }
         // Nothing fails from here on.
         let old = self.current.load_full();
@@ -209,17 +220,17 @@ impl Running {
         let generation = made.start(self.options.nodes.as_ref());
         self.current.store(Arc::clone(&generation));
         self.doors.retain(|door| {
-            let stays = ready.iter().any(|(addr, ..)| door.is_at(addr));
+            let stays = ready.iter().any(|((addr, udp), ..)| door.is_at(addr, *udp));
             if !stays {
                 door.stop.cancel();
             }
             stays
         });
-        for (addr, listener, work) in ready {
+        for ((addr, udp), listener, work) in ready {
             match listener {
-                Some(listener) => self.open(addr, listener, work, &generation),
+                Some(listener) => self.open((addr, udp), listener, work, &generation),
                 None => {
-                    let Some(at) = self.doors.iter().position(|door| door.is_at(&addr)) else {
+                    let Some(at) = self.doors.iter().position(|door| door.is_at(&addr, udp)) else {
                         continue;
                     };
                     let generation = Arc::clone(&generation);
@@ -280,11 +291,18 @@ impl Running {
         self.former.close();
     }
 
-    fn open(&mut self, addr: Addr, listener: Listener, work: Work, generation: &Arc<Generation>) {
+    fn open(
+        &mut self,
+        (addr, udp): (Addr, bool),
+        listener: Listener,
+        work: Work,
+        generation: &Arc<Generation>,
+    ) {
         let generation = Arc::clone(generation);
         let target = Arc::new(ArcSwap::from_pointee(Target { work, generation }));
         let mut door = OpenDoor {
             addr,
+            udp,
             listener: Arc::new(listener),
             target,
             stop: CancellationToken::new(),
@@ -316,8 +334,8 @@ impl Running {
 
 impl OpenDoor {
     /// Whether it is the one for an address. Port 0 is another port each time.
-    fn is_at(&self, addr: &Addr) -> bool {
+    fn is_at(&self, addr: &Addr, udp: bool) -> bool {
         let any = matches!(addr, Addr::Inet(addr) if addr.port() == 0);
-        !any && self.addr == *addr
+        !any && self.addr == *addr && self.udp == udp
     }
 }

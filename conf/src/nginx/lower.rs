@@ -6,6 +6,7 @@
 //! has none of its own. Failures: the first one, in nginx's words.
 
 mod balancing;
+mod ciphers;
 mod http;
 mod listen;
 mod location;
@@ -14,6 +15,8 @@ mod passing;
 mod scope;
 mod script;
 mod stream;
+mod stream_scope;
+mod tls;
 mod upstream;
 mod variable;
 mod web;
@@ -33,6 +36,8 @@ pub(super) struct Lowering<'a> {
     resolver: &'a dyn Resolve,
     /// Where relative paths of files to serve begin.
     prefix: PathBuf,
+    /// Where relative paths of certificates begin: beside the main file, as in nginx.
+    conf_prefix: &'a Path,
     noops: Vec<NoOp>,
     warnings: Vec<String>,
 }
@@ -56,6 +61,7 @@ pub(super) fn lower(
         options,
         resolver,
         prefix: prefix(tree, options),
+        conf_prefix: &tree.prefix,
         noops: Vec::new(),
         warnings: Vec::new(),
     };
@@ -98,6 +104,7 @@ pub(super) fn lower(
         });
     }
     listen::check_conflicts(&mut config)?;
+    listen::check_tls(&config)?;
     lowering.noops.sort_by_key(|no_op| {
         let file = tree
             .files

@@ -4,16 +4,19 @@
 //! loading, so that a request meets only values. Units in the names; defaults are nginx's
 //! (1.31) unless a field says otherwise.
 
+pub mod names;
 pub mod proxy;
+pub mod stream;
+pub mod tls;
 pub mod upstream;
+pub mod variable;
+pub mod web;
 
 pub use proxy::{NextUpstream, Proxy};
+pub use stream::{Stream, StreamServer};
 pub use upstream::{
     HealthCheck, Method, NodeKind, SameSite, Sticky, Upstream, UpstreamNodes, UpstreamServer,
 };
-pub mod names;
-pub mod variable;
-pub mod web;
 
 use std::path::PathBuf;
 
@@ -117,6 +120,14 @@ pub struct Listen {
     pub backlog: Option<u32>,
     /// `ipv6only=`: on unless said otherwise.
     pub ipv6only: bool,
+    /// `ssl`
+    pub ssl: bool,
+    /// `http2`, the older way to say it.
+    pub http2: bool,
+    /// `proxy_protocol`: each connection begins with a header that says who the client is.
+    pub proxy_protocol: bool,
+    /// `udp`: datagrams. `stream` only.
+    pub udp: bool,
     /// Where it stands.
     pub pos: Pos,
 }
@@ -140,6 +151,10 @@ pub struct Server {
     pub client_header_timeout_ms: u64,
     /// `large_client_header_buffers`: number times size.
     pub header_bytes_max: u64,
+    /// TLS on the listeners with `ssl`.
+    pub tls: Option<tls::Tls>,
+    /// `http2 on`, or a `listen` that says so.
+    pub http2: bool,
     /// What holds where no location matches.
     pub common: Common,
     /// Where it stands.
@@ -238,40 +253,4 @@ pub struct Return {
     pub status: u16,
     /// The body, or where to go for 301, 302, 303, 307 and 308.
     pub text: Option<Template>,
-}
-
-/// The `stream` block.
-#[derive(Debug, Clone, Default)]
-pub struct Stream {
-    /// Named upstreams, then those that a `proxy_pass host:port` makes.
-    pub upstreams: Vec<Upstream>,
-    /// Servers in the order they stand.
-    pub servers: Vec<StreamServer>,
-}
-
-/// A `server` of `stream`.
-#[derive(Debug, Clone)]
-pub struct StreamServer {
-    /// Where it listens, at least one.
-    pub listens: Vec<Listen>,
-    /// Which upstream, by its place in [`Stream::upstreams`].
-    pub upstream: usize,
-    /// `proxy_connect_timeout`
-    pub connect_timeout_ms: u64,
-    /// `proxy_timeout`: neither side sent anything for so long.
-    pub idle_timeout_ms: u64,
-    /// `proxy_protocol on`: begin each connection with a PROXY protocol version 1 line.
-    pub proxy_protocol: bool,
-    /// `proxy_next_upstream`
-    pub next: bool,
-    /// `proxy_next_upstream_tries`; zero is no limit but the number of peers.
-    pub next_tries: u32,
-    /// `proxy_next_upstream_timeout`; zero is no limit.
-    pub next_timeout_ms: u64,
-    /// `proxy_buffer_size`: each direction's.
-    pub buffer_bytes: usize,
-    /// `proxy_half_close`: each direction ends by itself.
-    pub half_close: bool,
-    /// Where it stands.
-    pub pos: Pos,
 }

@@ -84,6 +84,8 @@ pub struct Tree {
     pub directives: Vec<Directive>,
     /// Every file read, in order, for `-T` and for watching.
     pub files: Vec<PathBuf>,
+    /// The directory of the main file: what relative paths in it are relative to.
+    pub prefix: PathBuf,
 }
 
 /// Says whether a directive may stand inside the blocks `parents` (outermost first).
@@ -101,6 +103,7 @@ pub fn parse_file(path: &Path, limits: &Limits, check: Check<'_>) -> Result<Tree
     Ok(Tree {
         directives,
         files: parser.files,
+        prefix: parser.prefix,
     })
 }
 
@@ -120,6 +123,7 @@ pub fn parse_text(
     Ok(Tree {
         directives,
         files: parser.files,
+        prefix: parser.prefix,
     })
 }
 

@@ -5,6 +5,8 @@
 //! place, by people and by [`check`]; a later version adds rows. A name that has no row is
 //! refused: as "not supported by weir yet" if nginx has it, else as unknown.
 
+mod stream;
+mod tls;
 mod upstreams;
 
 use super::error::{Error, Kind};
@@ -271,10 +273,6 @@ const ROWS: &[Row] = &[
     // What nginx allows there and this version does not.
     Row {
         support: Support::Refused,
-        ..block("map", STREAM, TWO)
-    },
-    Row {
-        support: Support::Refused,
         ..row("access_log", STREAM | STREAM_SERVER, ONE)
     },
     Row {
@@ -285,7 +283,10 @@ const ROWS: &[Row] = &[
 
 /// Every directive this version takes.
 pub fn rows() -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().chain(upstreams::ROWS)
+    ROWS.iter()
+        .chain(upstreams::ROWS)
+        .chain(stream::ROWS)
+        .chain(tls::ROWS)
 }
 
 /// The row that holds for `name` in the blocks `parents` (outermost first).

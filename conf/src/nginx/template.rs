@@ -5,6 +5,9 @@
 //!
 //! Failures: nginx's texts, worded without place; the caller adds it.
 
+use super::model::stream::StreamVar;
+use super::model::tls::SslVar;
+
 /// A piece of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
@@ -156,7 +159,12 @@ pub enum Var {
     TimeLocal,
     /// Variables that are empty here, as for a request that has nothing of the kind.
     Empty,
-    /// A variable that the file makes, by its place in [`super::model::Http::variables`].
+    /// `$ssl_…`
+    Ssl(SslVar),
+    /// What only `stream` has, and what a PROXY header told.
+    Stream(StreamVar),
+    /// A variable that the file makes, by its place in [`super::model::Http::variables`] or in
+    /// [`super::model::Stream::variables`].
     User(usize),
 }
 
@@ -189,11 +197,21 @@ impl Names {
 
 /// Whether a name is a variable of nginx's own that a file must not make.
 pub(super) fn is_own(name: &str) -> bool {
-    !matches!(name, "args" | "limit_rate") && builtin(name).is_some()
+    let prefixed = || name.strip_prefix("ssl_").and_then(SslVar::by_name);
+    !matches!(name, "args" | "limit_rate") && (builtin(name).is_some() || prefixed().is_some())
 }
 
 /// Reads a value; `names` are the variables that the file makes, wherever they stand in it.
 pub(super) fn parse(text: &str, names: &Names) -> Result<Template, String> {
+    let template = parse_any(text, names)?;
+    let other = |part: &Part| matches!(part, Part::Var(Var::Stream(var)) if !var.is_in_http());
+    if template.parts.iter().any(other) {
+        return Err(format!("unknown variable in \"{text}\""));
+    }
+    Ok(template)
+}
+
+fn parse_any(text: &str, names: &Names) -> Result<Template, String> {
     let mut parts = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find('$') {
@@ -236,6 +254,34 @@ pub(super) fn parse(text: &str, names: &Names) -> Result<Template, String> {
         parts.push(Part::Text(rest.to_owned()));
     }
     Ok(Template { parts })
+}
+
+/// Reads a value of the `stream` block, which has variables of its own and not those of requests.
+pub(super) fn parse_stream(text: &str, names: &Names) -> Result<Template, String> {
+    let template = parse_any(text, names)?;
+    for part in &template.parts {
+        if let Part::Var(var) = part
+            && !is_in_stream(var)
+        {
+            return Err(format!("unknown variable in \"{text}\""));
+        }
+    }
+    Ok(template)
+}
+
+fn is_in_stream(var: &Var) -> bool {
+    matches!(
+        var,
+        Var::RemoteAddr
+            | Var::RemotePort
+            | Var::ServerAddr
+            | Var::ServerPort
+            | Var::Pid
+            | Var::Ssl(_)
+            | Var::Stream(_)
+            | Var::User(_)
+            | Var::Capture(_)
+    )
 }
 
 fn leading_name(text: &str) -> &str {
@@ -316,6 +362,12 @@ fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
     if let Some(header) = lower.strip_prefix("http_").filter(|rest| !rest.is_empty()) {
         return Ok(Var::Http(header.replace('_', "-")));
     }
+    if let Some(var) = StreamVar::by_name(lower) {
+        return Ok(Var::Stream(var));
+    }
+    if let Some(var) = lower.strip_prefix("ssl_").and_then(SslVar::by_name) {
+        return Ok(Var::Ssl(var));
+    }
     if let Some(arg) = lower.strip_prefix("arg_").filter(|rest| !rest.is_empty()) {
         return Ok(Var::Arg(arg.to_owned()));
     }
@@ -354,8 +406,7 @@ fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
 
 /// Variables of nginx's that this version has not.
 const UNSUPPORTED: &str = "\
-proxy_protocol_addr proxy_protocol_port proxy_protocol_server_addr proxy_protocol_server_port \
-realip_remote_addr realip_remote_port request_body slice_range tcpinfo_rtt tcpinfo_rttvar \
+realip_remote_addr realip_remote_port request_body server_addr_port slice_range tcpinfo_rtt tcpinfo_rttvar \
 tcpinfo_snd_cwnd tcpinfo_rcv_space upstream_bytes_received upstream_bytes_sent \
 upstream_cache_status upstream_response_length geoip_country_code invalid_referer secure_link secure_link_expires \
 uid_got uid_set";

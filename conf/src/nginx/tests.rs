@@ -11,6 +11,7 @@ mod places;
 mod process;
 mod robust;
 mod shipped;
+mod tls;
 mod variables;
 
 use std::net::IpAddr;

@@ -16,18 +16,23 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::StatusCode;
+use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
 use pingora::protocols::{
-    GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
+    ALPN, GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     TimingDigest, UniqueID, UniqueIDType,
 };
+use pingora::proxy::Session;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf};
 use tokio::time::Instant;
 
 use super::route::Hosts;
 use super::stub::{Doing, Stub};
-use crate::listen::Io;
+use crate::io::Io;
 use crate::metrics::ListenerMetrics;
+use crate::proxy_protocol::Told;
+use crate::tls::TlsInfo;
 
 /// Holds a header and a small body until they are flushed together.
 const WRITE_BUFFER_BYTES: usize = 4096;
@@ -54,6 +59,14 @@ pub(crate) struct Conn {
     pub(crate) local: Option<SocketAddr>,
     /// The servers that may be meant here.
     pub(crate) hosts: Arc<Hosts>,
+    /// TLS, if the client speaks it.
+    pub(crate) tls: Option<Secured>,
+    /// What a PROXY header told.
+    pub(crate) told: Option<Told>,
+    /// The client speaks plain HTTP where TLS is spoken.
+    pub(crate) plain_on_tls: bool,
+    /// HTTP/2: the header's time and length are that side's own to watch.
+    pub(crate) is_h2: bool,
     metrics: ListenerMetrics,
     stub: Arc<Stub>,
     /// `$connection_requests`
@@ -63,6 +76,14 @@ pub(crate) struct Conn {
     phase: AtomicU8,
     header_bytes: AtomicU64,
     header_start_ms: AtomicU64,
+}
+
+/// The TLS of a connection.
+#[derive(Debug)]
+pub(crate) struct Secured {
+    pub(crate) info: TlsInfo,
+    /// The server whose settings the handshake had, by its place.
+    pub(crate) server: usize,
 }
 
 /// Whether a header's time is up.
@@ -93,6 +114,10 @@ impl Conn {
             remote_text: remote.map_or_else(|| "unix:".to_owned(), |addr| addr.ip().to_string()),
             local,
             hosts,
+            tls: None,
+            told: None,
+            plain_on_tls: false,
+            is_h2: false,
             metrics,
             stub,
             requests: AtomicU64::new(0),
@@ -151,7 +176,7 @@ impl Conn {
     fn read(&self, count: u64) -> bool {
         self.metrics.bytes_in.inc_by(count);
         let phase = self.phase.load(Ordering::Relaxed);
-        if phase == REQUEST {
+        if phase == REQUEST || self.is_h2 {
             return true;
         }
         if phase == IDLE {
@@ -217,7 +242,7 @@ impl AsyncRead for Downstream {
         let this = self.get_mut();
         // Pingora waits here between two pieces of an answer whose length is known, and flushes
         // only at its end: what is held must not wait for the next piece.
-        if !this.io.buffer().is_empty() {
+        if !this.io.buffer().is_empty() || this.io.get_ref().is_tls() {
             // An error comes back at the next write.
             let _ = Pin::new(&mut this.io).poll_flush(cx);
         }
@@ -254,6 +279,13 @@ impl AsyncWrite for Downstream {
     }
 }
 
+/// The connection of a session, as [`Downstream`] told it.
+pub(crate) fn of_session(session: &Session) -> Option<Arc<Conn>> {
+    let digest = session.as_downstream().digest()?;
+    let data = digest.proxy_digest.as_ref()?.user_data.as_ref()?;
+    data.downcast_ref::<Arc<Conn>>().map(Arc::clone)
+}
+
 #[async_trait]
 impl Shutdown for Downstream {
     async fn shutdown(&mut self) {
@@ -268,7 +300,11 @@ impl UniqueID for Downstream {
     }
 }
 
-impl Ssl for Downstream {}
+impl Ssl for Downstream {
+    fn selected_alpn_proto(&self) -> Option<ALPN> {
+        Some(if self.conn.is_h2 { ALPN::H2 } else { ALPN::H1 })
+    }
+}
 
 impl Peek for Downstream {}
 
@@ -279,8 +315,11 @@ impl GetTimingDigest for Downstream {
 }
 
 impl GetProxyDigest for Downstream {
+    /// The way the streams of HTTP/2 come to know their connection: see [`of_session`].
     fn get_proxy_digest(&self) -> Option<Arc<ProxyDigest>> {
-        None
+        let header = ResponseHeader::build(StatusCode::OK, None).ok()?;
+        let conn = Box::new(Arc::clone(&self.conn));
+        Some(Arc::new(ProxyDigest::new(Box::new(header), Some(conn))))
     }
 }
 

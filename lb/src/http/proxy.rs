@@ -12,7 +12,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use weir_conf::nginx::model::{Common, Server as ServerModel};
 
-use super::conn::Conn;
+use super::conn::{self, Conn};
 pub(crate) use super::ctx::Ctx;
 use super::failure::{Stage, has_begun, status_for, unanswered};
 use super::log::Logs;
@@ -92,6 +92,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
+        if ctx.conn.is_none() {
+            ctx.conn = conn::of_session(session);
+        }
         self.receive(session, ctx).await
     }
 

@@ -17,8 +17,9 @@ use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
 use super::reply::Step;
 use super::route::host_name;
-use super::site::AddHeader;
+use super::site::{AddHeader, Server};
 use super::uri;
+use crate::tls::TlsServer;
 
 /// How long what is left of a request's body is read after the answer, so that the connection
 /// can serve the next request.
@@ -74,7 +75,12 @@ impl Gateway {
         let host = match request.headers.get(HOST) {
             Some(host) => host_name(host.as_bytes()).ok_or(400_u16)?,
             None if request.version == Version::HTTP_11 => return Err(400),
-            None => "".into(),
+            None => request
+                .uri
+                .host()
+                .unwrap_or_default()
+                .to_ascii_lowercase()
+                .into(),
         };
         if let Some(conn) = &conn {
             let (server, regex) = conn.hosts.find(&host);
@@ -87,6 +93,7 @@ impl Gateway {
             ctx.host = host.into_owned();
         }
         let server = self.site.servers.get(ctx.server).ok_or(500_u16)?;
+        check_tls(server, ctx)?;
         let header_bytes = session.to_h1_raw().len();
         if header_bytes as u64 > server.model.header_bytes_max {
             return Err(400);
@@ -125,12 +132,14 @@ impl Gateway {
             ctx.host.clone()
         };
         let port = local.map_or(80, |addr| addr.port());
-        let port = if port == 80 || !web.port_in_redirect {
+        let scheme = values.scheme();
+        let usual = if scheme == "https" { 443 } else { 80 };
+        let port = if port == usual || !web.port_in_redirect {
             String::new()
         } else {
             format!(":{port}")
         };
-        [format!("http://{host}{port}").into_bytes(), location].concat()
+        [format!("{scheme}://{host}{port}").into_bytes(), location].concat()
     }
 
     /// Sets what the chosen location says of the client's connection.
@@ -165,6 +174,31 @@ impl Gateway {
             _ => &[],
         }
     }
+}
+
+/// Refuses what may not be asked on this connection: plain HTTP where TLS is spoken, and a server
+/// that wants a certificate which the client does not have, or gave to another server.
+///
+/// # Errors
+/// The status to refuse with, nginx's.
+fn check_tls(server: &Server, ctx: &Ctx) -> Result<(), u16> {
+    let Some(conn) = &ctx.conn else {
+        return Ok(());
+    };
+    if conn.plain_on_tls {
+        return Err(400);
+    }
+    let Some(tls) = &conn.tls else {
+        return Ok(());
+    };
+    let asks = server.tls.as_ref().is_some_and(TlsServer::asks_client);
+    if tls.server != ctx.server && asks {
+        return Err(421);
+    }
+    if tls.info.refused {
+        return Err(400);
+    }
+    Ok(())
 }
 
 /// Lets pass only what every next hop reads in one way (RFC 9110 section 8.6, RFC 9112 section 6.1):

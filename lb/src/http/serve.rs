@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use pingora::apps::HttpServerApp as _;
+use pingora::apps::{HttpServerApp as _, HttpServerOptions, ServerApp as _};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::{HttpProxy, http_proxy};
@@ -20,6 +20,7 @@ use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::{Common, Http, Listen, Server};
 
 use super::conn::{Conn, Deadline, Downstream};
+use super::greet::greet;
 use super::log::Logs;
 use super::proxy::Gateway;
 use super::route::Hosts;
@@ -42,8 +43,9 @@ pub(crate) struct Front {
 pub(crate) struct Endpoint {
     pub(crate) listen: Listen,
     /// By the address the client came to: a socket on every interface serves the servers of
-    /// single interfaces too. The first holds for every other address.
-    hosts: Vec<(Addr, Arc<Hosts>)>,
+    /// single interfaces too. The first holds for every other address. What a `listen` says of TLS
+    /// and of the PROXY protocol holds for all servers on its address.
+    hosts: Vec<(Listen, Arc<Hosts>)>,
 }
 
 impl Front {
@@ -66,7 +68,11 @@ impl Front {
             fallback: fallback(),
             logs: logs.map(|all| Logs::open(http, all)).transpose()?,
         };
-        let proxy = Arc::new(http_proxy(&Arc::new(conf), gateway));
+        let mut proxy = http_proxy(&Arc::new(conf), gateway);
+        let mut options = HttpServerOptions::default();
+        options.h2_idle_timeout = Some(site.idle_limit());
+        proxy.server_options = Some(options);
+        let proxy = Arc::new(proxy);
         Ok(Self {
             proxy,
             site,
@@ -91,7 +97,9 @@ impl Front {
         metrics: ListenerMetrics,
         shutdown: ShutdownWatch,
     ) {
-        let hosts = endpoint.hosts_for(accepted.local);
+        let Some((listen, hosts)) = endpoint.hosts_for(accepted.local) else {
+            return;
+        };
         let server = self
             .site
             .servers
@@ -99,7 +107,17 @@ impl Front {
             .map(|server| &server.model);
         let Some(server) = server else { return };
         let header_timeout = Duration::from_millis(server.client_header_timeout_ms);
-        let conn = Arc::new(Conn::new(
+        let _permit = accepted.permit;
+        // In a box that goes with it: a handshake is large, and a connection long.
+        let greeting = greet(accepted.io, listen, &hosts, &self.site, header_timeout);
+        let greeted = match Box::pin(greeting).await {
+            Ok(greeted) => greeted,
+            Err(error) => {
+                tracing::info!(client = ?accepted.remote, %error, "no connection was made");
+                return;
+            }
+        };
+        let mut conn = Conn::new(
             self.serial.fetch_add(1, Ordering::Relaxed),
             accepted.remote,
             accepted.local,
@@ -107,8 +125,18 @@ impl Front {
             server.header_bytes_max,
             metrics,
             Arc::clone(&self.site.stub),
-        ));
-        let stream: Stream = Box::new(Downstream::new(accepted.io, Arc::clone(&conn)));
+        );
+        conn.tls = greeted.tls;
+        conn.plain_on_tls = greeted.plain_on_tls;
+        conn.is_h2 = greeted.is_h2;
+        conn.told = greeted.told;
+        let conn = Arc::new(conn);
+        let stream: Stream = Box::new(Downstream::new(greeted.io, Arc::clone(&conn)));
+        if conn.is_h2 {
+            conn.request_done();
+            self.proxy.process_new(stream, &shutdown).await;
+            return;
+        }
         let mut session = self.session(stream, &conn);
         // Pingora counts the requests after the first.
         let reuses = server.common.keepalive_requests.saturating_sub(1);
@@ -116,7 +144,6 @@ impl Front {
         session.set_keepalive(Some(
             server.common.keepalive_timeout_ms.div_ceil(1000).max(1),
         ));
-        let _permit = accepted.permit;
         loop {
             let Some(next) = self.one(session, &conn, header_timeout, &shutdown).await else {
                 return;
@@ -180,13 +207,21 @@ impl Endpoint {
                     .filter(|_| !is_port_zero(&listen.addr))
                 {
                     Some(place) => {
-                        if let Some((_, users)) = order.get_mut(*place) {
+                        if let Some((first, users)) = order.get_mut(*place) {
                             users.push(user);
+                            first.ssl |= listen.ssl;
+                            first.http2 |= server.http2;
+                            first.proxy_protocol |= listen.proxy_protocol;
                         }
                     }
                     None => {
                         places.insert(listen.addr.clone(), order.len());
-                        order.push((listen.clone(), vec![user]));
+                        let http2 = server.http2;
+                        let listen = Listen {
+                            http2,
+                            ..listen.clone()
+                        };
+                        order.push((listen, vec![user]));
                     }
                 }
             }
@@ -204,10 +239,10 @@ impl Endpoint {
         bound
             .into_iter()
             .map(|(listen, users)| {
-                let mut hosts = vec![(listen.addr.clone(), named(users))];
+                let mut hosts = vec![(listen.clone(), named(users))];
                 for (inner, users) in &covered {
                     if covers(listen, inner) {
-                        hosts.push((inner.addr.clone(), named(users)));
+                        hosts.push((inner.clone(), named(users)));
                     }
                 }
                 Self {
@@ -218,17 +253,15 @@ impl Endpoint {
             .collect()
     }
 
-    fn hosts_for(&self, local: Option<std::net::SocketAddr>) -> Arc<Hosts> {
+    fn hosts_for(&self, local: Option<std::net::SocketAddr>) -> Option<(&Listen, Arc<Hosts>)> {
         let local = local.map(Addr::Inet);
         let exact = self
             .hosts
             .iter()
-            .find(|(addr, _)| Some(addr) == local.as_ref());
+            .find(|(listen, _)| Some(&listen.addr) == local.as_ref());
         // `plan` puts the socket's own first.
-        exact
-            .or_else(|| self.hosts.first())
-            .map(|(_, hosts)| Arc::clone(hosts))
-            .unwrap_or_default()
+        let (listen, hosts) = exact.or_else(|| self.hosts.first())?;
+        Some((listen, Arc::clone(hosts)))
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::HeaderName;
+use pingora::connectors::L4Connect;
 use pingora::connectors::l4::BindTo;
 use pingora::protocols::TcpKeepalive;
 use pingora::upstreams::peer::HttpPeer;
@@ -16,10 +17,12 @@ use weir_conf::nginx::model::{self, Action, Http};
 use weir_conf::nginx::template::Template;
 
 use super::route::Tree;
+use super::secure::Secure;
 use super::stub::Stub;
 use crate::error::LbError;
 use crate::group::Group;
 use crate::metrics::{Metrics, UpstreamMetrics};
+use crate::tls::{TlsClient, TlsServer};
 
 /// `proxy_socket_keepalive`: the kernel's usual times.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive {
@@ -55,6 +58,7 @@ pub(crate) struct Server {
     pub(crate) tree: Tree,
     pub(crate) locations: Vec<Location>,
     pub(crate) add_headers: Vec<AddHeader>,
+    pub(crate) tls: Option<TlsServer>,
 }
 
 /// A location.
@@ -85,6 +89,8 @@ pub(crate) struct Proxy {
     pub(crate) model: model::Proxy,
     /// `None` if the URL has variables.
     pub(crate) group: Option<Arc<Group>>,
+    /// Connects with TLS.
+    secure: Option<Arc<Secure>>,
     pub(crate) set_headers: Vec<(HeaderName, String, Template)>,
     pub(crate) hide_headers: Vec<HeaderName>,
 }
@@ -100,7 +106,14 @@ pub(crate) struct AddHeader {
 impl Proxy {
     /// A peer of the group as Pingora wants it.
     pub(crate) fn pingora_peer(&self, addr: &Addr, group: &Group) -> Option<HttpPeer> {
-        pingora_peer(addr, &self.model, group)
+        let mut peer = pingora_peer(addr, &self.model, group)?;
+        if let Some(secure) = &self.secure {
+            let connect: Arc<dyn L4Connect + Send + Sync> = Arc::clone(secure) as _;
+            peer.options.custom_l4 = Some(connect);
+            // Never one that another location, with other settings, has left.
+            peer.group_key = Arc::as_ptr(secure).addr() as u64;
+        }
+        Some(peer)
     }
 }
 
@@ -118,6 +131,7 @@ impl Site {
                 tree: Tree::new(model),
                 locations: locations.collect::<Result<_, _>>()?,
                 add_headers: add_headers(&model.common),
+                tls: model.tls.as_ref().map(TlsServer::new).transpose()?,
                 model: model.clone(),
             });
         }
@@ -143,6 +157,15 @@ impl Site {
     /// The place of a variable of the file's.
     pub(crate) fn place(&self, name: &str) -> Option<usize> {
         self.places.get(name).copied()
+    }
+
+    /// How long a connection of HTTP/2 may be idle: there is one time for all servers.
+    pub(crate) fn idle_limit(&self) -> Duration {
+        let all = self.servers.iter();
+        let longest = all
+            .map(|server| server.model.common.keepalive_timeout_ms)
+            .max();
+        Duration::from_millis(longest.unwrap_or_default().max(1000))
     }
 
     /// Idle connections kept to all upstreams together.
@@ -213,8 +236,16 @@ fn make_proxy(
     }
     // Names were checked as tokens while loading, so none is lost here.
     let named = |name: &str| HeaderName::from_bytes(name.as_bytes()).ok();
+    let secure = match &model.tls {
+        Some(tls) => Some(Arc::new(Secure {
+            client: Arc::new(TlsClient::new(tls)?),
+            limit: Duration::from_millis(model.connect_timeout_ms),
+        })),
+        None => None,
+    };
     Ok(Proxy {
         group: group.map(Arc::clone),
+        secure,
         set_headers: model
             .set_headers
             .iter()

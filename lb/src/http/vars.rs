@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use weir_conf::nginx::model;
+use weir_conf::nginx::model::stream::StreamVar;
 use weir_conf::nginx::model::variable::{Define, Geo};
 use weir_conf::nginx::template::{Part, Template, Var};
 
@@ -133,7 +134,38 @@ impl Values<'_> {
             Var::UpstreamCookie(name) => self.upstream_cookie(name, out),
             Var::SentHttp(name) => self.sent_header(name, out),
             Var::Status => write_number(out, self.ctx.status),
+            Var::Https if self.scheme() == "https" => out.extend_from_slice(b"on"),
+            Var::Https => {}
+            Var::Ssl(var) => {
+                if let Some(tls) = self.conn.and_then(|conn| conn.tls.as_ref()) {
+                    tls.info.write(*var, out);
+                }
+            }
+            Var::Stream(var) => self.told(*var, out),
             _ => self.of_answer(var, out),
+        }
+    }
+
+    /// What a PROXY header told.
+    fn told(&self, var: StreamVar, out: &mut Vec<u8>) {
+        let Some(told) = self.conn.and_then(|conn| conn.told) else {
+            return;
+        };
+        match var {
+            StreamVar::ProxyProtocolAddr => write_number(out, Some(told.client.ip())),
+            StreamVar::ProxyProtocolPort => write_number(out, Some(told.client.port())),
+            StreamVar::ProxyProtocolServerAddr => write_number(out, Some(told.server.ip())),
+            StreamVar::ProxyProtocolServerPort => write_number(out, Some(told.server.port())),
+            // Refused while loading.
+            _ => {}
+        }
+    }
+
+    /// `$scheme`
+    pub(crate) fn scheme(&self) -> &'static str {
+        match self.conn {
+            Some(conn) if conn.tls.is_some() => "https",
+            _ => "http",
         }
     }
 
@@ -164,7 +196,7 @@ impl Values<'_> {
                 // Debug writes it as the request line does: HTTP/1.1.
                 let _ = write!(out, " {:?}", self.request.version);
             }
-            Var::Scheme => out.extend_from_slice(b"http"),
+            Var::Scheme => out.extend_from_slice(self.scheme().as_bytes()),
             Var::ServerProtocol => {
                 let _ = write!(out, "{:?}", self.request.version);
             }

@@ -125,6 +125,8 @@ where
         moved(count as u64);
         to.write_all(buffer.get(..count).unwrap_or_default())
             .await?;
+        // TLS may still hold some of it.
+        to.flush().await?;
         moved(0);
     }
 }

@@ -19,6 +19,8 @@ mod nodes;
 mod passing;
 mod reload;
 mod tcp;
+mod tls;
 mod tools;
+mod udp;
 mod upgrade;
 mod upstreams;

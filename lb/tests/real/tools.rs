@@ -28,6 +28,7 @@ pub(crate) async fn within<T>(work: impl Future<Output = T>) -> T {
 pub(crate) struct Running {
     pub(crate) http: Vec<SocketAddr>,
     pub(crate) tcp: Vec<SocketAddr>,
+    pub(crate) udp: Vec<SocketAddr>,
     pub(crate) registry: Registry,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
@@ -68,7 +69,7 @@ pub(crate) fn start(text: &str) -> Running {
 pub(crate) fn start_with(text: &str, options: LbOptions, drain: Duration) -> Running {
     let registry = Registry::new();
     let bound = bind(text, options, &registry).expect("the balancer binds");
-    let inet = |addrs: Vec<Addr>| {
+    let inet = |addrs: Vec<Addr>| -> Vec<SocketAddr> {
         let only_inet = |addr| match addr {
             Addr::Inet(addr) => Some(addr),
             Addr::Unix(_) => None,
@@ -76,11 +77,13 @@ pub(crate) fn start_with(text: &str, options: LbOptions, drain: Duration) -> Run
         addrs.into_iter().filter_map(only_inet).collect()
     };
     let (http, tcp) = (inet(bound.http_addresses()), inet(bound.tcp_addresses()));
+    let udp = inet(bound.udp_addresses());
     let stop = CancellationToken::new();
     let task = tokio::spawn(bound.run(stop.clone(), drain));
     Running {
         http,
         tcp,
+        udp,
         registry,
         stop,
         task: Some(task),

@@ -9,10 +9,10 @@ use super::super::log::Logs;
 use super::super::model::{Http, Server, Upstream};
 use super::super::parse::Directive;
 use super::super::regex::Regex;
-use super::super::template::Names;
+use super::super::template::{self, Names};
 use super::location::{self, Place};
 use super::scope::{Inherited, Scope, value_of};
-use super::{Lowering, script, upstream, variable, web};
+use super::{Lowering, listen, script, tls, upstream, variable, web};
 
 /// What locations refer to.
 pub(super) struct Refs {
@@ -32,8 +32,12 @@ impl Refs {
 
 pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Http, Error> {
     let names = variable::names(block)?;
+    let words = variable::Words {
+        names: &names,
+        parse: template::parse,
+    };
     let mut http = Http {
-        variables: variable::all(block, &names)?,
+        variables: variable::all(block, words)?,
         ..Http::default()
     };
     let mut refs = Refs {
@@ -49,13 +53,14 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     }
     let scope = Scope::read(block, &mut refs, lowering)?;
     let outer = outer.with(scope);
+    let outer_tls = tls::Scope::read(block, &tls::Scope::default(), lowering)?;
     for child in block
         .children()
         .iter()
         .filter(|child| child.name == "server")
     {
         http.servers
-            .push(server(child, &outer, &mut refs, lowering)?);
+            .push(server(child, &outer, &outer_tls, &mut refs, lowering)?);
     }
     http.upstreams = refs.upstreams;
     http.logs = refs.logs;
@@ -77,9 +82,11 @@ fn logs(block: &Directive, refs: &Refs) -> Result<Logs, Error> {
 fn server(
     block: &Directive,
     outer: &Inherited,
+    outer_tls: &tls::Scope,
     refs: &mut Refs,
     lowering: &mut Lowering<'_>,
 ) -> Result<Server, Error> {
+    let tls = tls::Scope::read(block, outer_tls, lowering)?;
     let inherited = outer.with(Scope::read(block, refs, lowering)?);
     let mut server = Server {
         listens: Vec::new(),
@@ -90,6 +97,8 @@ fn server(
         script: Vec::new(),
         client_header_timeout_ms: inherited.client_header_timeout_ms(),
         header_bytes_max: inherited.header_bytes_max(),
+        tls: None,
+        http2: tls.http2.unwrap_or(false),
         common: inherited.common(refs),
         pos: block.pos.clone(),
     };
@@ -97,7 +106,7 @@ fn server(
         match child.name.as_str() {
             "listen" => server
                 .listens
-                .extend(super::listen::listen(child, lowering, Some(80))?),
+                .extend(listen::listen(child, lowering, listen::Place::Http)?),
             "server_name" => {
                 for token in &child.args {
                     server_name(child, &token.text, &mut server)?;
@@ -106,6 +115,7 @@ fn server(
             "location" => {
                 let place = Place {
                     inherited: &inherited,
+                    tls: &tls,
                     parent: None,
                 };
                 let index =
@@ -124,8 +134,16 @@ fn server(
     })?;
     if server.listens.is_empty() {
         let all = addr::Addr::Inet((std::net::Ipv4Addr::UNSPECIFIED, 80).into());
-        server.listens.push(super::listen::plain(all, block));
+        server.listens.push(listen::plain(all, block));
     }
+    server.http2 |= server.listens.iter().any(|listen| listen.http2);
+    let spoken = if server.http2 {
+        &["h2", "http/1.1"][..]
+    } else {
+        &["http/1.1"][..]
+    };
+    let alpn = spoken.iter().map(|&name| name.to_owned()).collect();
+    server.tls = tls.server(alpn, server.client_header_timeout_ms, &block.pos)?;
     Ok(server)
 }
 

@@ -8,16 +8,7 @@ use super::super::value;
 use super::{Lowering, invalid_parameter};
 
 /// Parameters nginx has that are not done yet.
-const UNSUPPORTED: [&str; 8] = [
-    "ssl",
-    "http2",
-    "quic",
-    "proxy_protocol",
-    "udp",
-    "spdy",
-    "deferred",
-    "multipath",
-];
+const UNSUPPORTED: [&str; 4] = ["quic", "spdy", "deferred", "multipath"];
 
 /// Parameters that tune the socket; the defaults serve.
 const TUNING: [&str; 7] = [
@@ -30,12 +21,22 @@ const TUNING: [&str; 7] = [
     "so_keepalive=",
 ];
 
+/// The block a `listen` belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// `http`
+    Http,
+    /// `stream`
+    Stream,
+}
+
 /// One `listen`; a host name with several addresses gives several.
 pub(super) fn listen(
     directive: &Directive,
     lowering: &mut Lowering<'_>,
-    default_port: Option<u16>,
+    place: Place,
 ) -> Result<Vec<Listen>, Error> {
+    let default_port = (place == Place::Http).then_some(80);
     let text = directive.arg(0).unwrap_or_default();
     let zero = lowering.options.allow_port_zero;
     let addrs = addr::listen(text, default_port, zero, lowering.resolver).map_err(|fault| {
@@ -48,8 +49,9 @@ pub(super) fn listen(
     })?;
     let mut listen = plain(Addr::Unix(std::path::PathBuf::new()), directive);
     for token in directive.args.iter().skip(1) {
-        parameter(&token.text, &mut listen, directive, lowering)?;
+        parameter(&token.text, &mut listen, place, directive, lowering)?;
     }
+    check_udp(&listen, directive)?;
     Ok(addrs
         .into_iter()
         .map(|addr| Listen {
@@ -59,6 +61,22 @@ pub(super) fn listen(
         .collect())
 }
 
+/// What cannot be said of datagrams, in nginx's words.
+fn check_udp(listen: &Listen, directive: &Directive) -> Result<(), Error> {
+    let with = [
+        (listen.ssl, "ssl"),
+        (listen.backlog.is_some(), "backlog"),
+        (listen.proxy_protocol, "proxy_protocol"),
+    ];
+    match with.iter().find(|(set, _)| *set && listen.udp) {
+        Some((_, name)) => {
+            let message = format!("\"{name}\" parameter is incompatible with \"udp\"");
+            Err(directive.fault(Kind::Value, message))
+        }
+        None => Ok(()),
+    }
+}
+
 /// A listener with nothing but its address.
 pub(super) fn plain(addr: Addr, directive: &Directive) -> Listen {
     Listen {
@@ -66,6 +84,10 @@ pub(super) fn plain(addr: Addr, directive: &Directive) -> Listen {
         default_server: false,
         backlog: None,
         ipv6only: true,
+        ssl: false,
+        http2: false,
+        proxy_protocol: false,
+        udp: false,
         pos: directive.pos.clone(),
     }
 }
@@ -73,11 +95,16 @@ pub(super) fn plain(addr: Addr, directive: &Directive) -> Listen {
 fn parameter(
     text: &str,
     listen: &mut Listen,
+    place: Place,
     directive: &Directive,
     lowering: &mut Lowering<'_>,
 ) -> Result<(), Error> {
     match text {
         "default_server" | "default" => listen.default_server = true,
+        "ssl" => listen.ssl = true,
+        "proxy_protocol" => listen.proxy_protocol = true,
+        "http2" if place == Place::Http => listen.http2 = true,
+        "udp" if place == Place::Stream => listen.udp = true,
         "ipv6only=on" => listen.ipv6only = true,
         "ipv6only=off" => listen.ipv6only = false,
         _ => {
@@ -117,11 +144,42 @@ pub(super) fn check_conflicts(config: &mut Config) -> Result<(), Error> {
     }
     for server in config.stream.iter().flat_map(|stream| &stream.servers) {
         for listen in &server.listens {
-            if !is_port_zero(&listen.addr) && taken.iter().any(|other| other.addr == listen.addr) {
+            let same = |other: &&&Listen| other.addr == listen.addr && other.udp == listen.udp;
+            if !is_port_zero(&listen.addr) && taken.iter().any(|other| same(&other)) {
                 let message = format!("duplicate \"{}\" address and port pair", listen.addr);
                 return Err(Error::new(Kind::Value, message, &listen.pos));
             }
             taken.push(listen);
+        }
+    }
+    Ok(())
+}
+
+/// A server that speaks TLS by default needs a certificate, in nginx's words.
+pub(super) fn check_tls(config: &Config) -> Result<(), Error> {
+    let missing = |listen: &Listen| {
+        let message = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
+        Err(Error::new(Kind::Value, message, &listen.pos))
+    };
+    for server in config.stream.iter().flat_map(|stream| &stream.servers) {
+        if let (None, Some(listen)) = (&server.tls, server.listens.iter().find(|it| it.ssl)) {
+            return missing(listen);
+        }
+    }
+    let Some(http) = &config.http else {
+        return Ok(());
+    };
+    let all = || {
+        let servers = http.servers.iter();
+        servers.flat_map(|server| server.listens.iter().map(move |listen| (server, listen)))
+    };
+    for (_, listen) in all().filter(|(_, listen)| listen.ssl) {
+        let same = || all().filter(|(_, other)| other.addr == listen.addr);
+        let default = same().find(|(_, other)| other.default_server);
+        if let Some((server, _)) = default.or_else(|| same().next())
+            && server.tls.is_none()
+        {
+            return missing(listen);
         }
     }
     Ok(())

@@ -6,16 +6,21 @@ use super::super::model::{Action, Common, HealthCheck, Location, Match, Upstream
 use super::super::parse::Directive;
 use super::http::Refs;
 use super::scope::{Inherited, Scope};
-use super::{Lowering, Once, pass, script, upstream};
+use super::{Lowering, Once, pass, script, tls, upstream};
 
 /// Where a location stands.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     /// What holds around it.
     pub(super) inherited: &'a Inherited,
+    /// Its TLS.
+    pub(super) tls: &'a tls::Scope,
     /// The location it stands in.
     pub(super) parent: Option<&'a Parent<'a>>,
 }
+
+/// What holds around a `proxy_pass`.
+pub(super) type Outer<'a> = (&'a Inherited, &'a tls::Scope);
 
 /// The location that another, or an `if`, stands in.
 pub(super) struct Parent<'a> {
@@ -32,6 +37,7 @@ pub(super) fn location(
     refs: &mut Refs,
     lowering: &mut Lowering<'_>,
 ) -> Result<usize, Error> {
+    let tls = tls::Scope::read(block, place.tls, lowering)?;
     let (matching, path) = matcher(block)?;
     if let Some(parent) = place.parent {
         check_nested(block, &matching, &path, parent)?;
@@ -39,7 +45,8 @@ pub(super) fn location(
     let mut scope = Scope::read(block, refs, lowering)?;
     scope.pages.alias_at(&matching, &path);
     let inherited = place.inherited.with(scope);
-    let action = action(block, None, &path, &inherited, refs, lowering)?;
+    let outer = (&inherited, &tls);
+    let action = action(block, None, &path, outer, refs, lowering)?;
     health(block, &action, refs)?;
     let parent = Parent {
         matching: &matching,
@@ -50,6 +57,7 @@ pub(super) fn location(
     for child in block.children().iter().filter(|it| it.name == "location") {
         let place = Place {
             inherited: &inherited,
+            tls: &tls,
             parent: Some(&parent),
         };
         let index = location(child, place, all, refs, lowering)?;
@@ -57,7 +65,7 @@ pub(super) fn location(
         children.push(index);
     }
     let script = script::ops(block, refs, &mut |inner, refs| {
-        inside(inner, &parent, &inherited, all, refs, lowering)
+        inside(inner, &parent, outer, all, refs, lowering)
     })?;
     let internal = block.children().iter().any(|it| it.name == "internal");
     let common = inherited.common(refs);
@@ -79,7 +87,7 @@ pub(super) fn location(
 fn inside(
     block: &Directive,
     parent: &Parent<'_>,
-    outer: &Inherited,
+    (outer, tls): Outer<'_>,
     all: &mut Vec<Location>,
     refs: &mut Refs,
     lowering: &mut Lowering<'_>,
@@ -89,7 +97,7 @@ fn inside(
         block,
         Some(parent.block),
         parent.path,
-        &inherited,
+        (&inherited, tls),
         refs,
         lowering,
     )?;
@@ -115,7 +123,7 @@ fn action(
     block: &Directive,
     around: Option<&Directive>,
     path: &str,
-    inherited: &Inherited,
+    outer: Outer<'_>,
     refs: &mut Refs,
     lowering: &mut Lowering<'_>,
 ) -> Result<Action, Error> {
@@ -125,7 +133,7 @@ fn action(
         match child.name.as_str() {
             "proxy_pass" => {
                 once.first(child)?;
-                let proxy = pass::proxy(child, path, inherited, refs, lowering)?;
+                let proxy = pass::proxy(child, path, outer, refs, lowering)?;
                 found = Some(Action::Proxy(Box::new(proxy)));
             }
             // The last that stands holds, as in nginx.
@@ -135,7 +143,7 @@ fn action(
     }
     match (found, around) {
         (Some(action), _) => Ok(action),
-        (None, Some(around)) => action(around, None, path, inherited, refs, lowering),
+        (None, Some(around)) => action(around, None, path, outer, refs, lowering),
         (None, None) => Ok(Action::Files),
     }
 }

@@ -6,13 +6,14 @@ use super::super::parse::Directive;
 use super::super::template::{Part, Template, Var};
 use super::super::value as values;
 use super::http::Refs;
+use super::location::Outer;
 use super::scope::{Inherited, Redirects, value};
 use super::{Lowering, upstream};
 
 pub(super) fn proxy(
     directive: &Directive,
     location: &str,
-    inherited: &Inherited,
+    (inherited, tls): Outer<'_>,
     refs: &mut Refs,
     lowering: &Lowering<'_>,
 ) -> Result<Proxy, Error> {
@@ -20,6 +21,10 @@ pub(super) fn proxy(
     let scope = &inherited.0;
     let explicit = scope.redirects.clone();
     if url.contains('$') {
+        if url.starts_with("https://") {
+            let message = "https:// with variables in \"proxy_pass\" is not supported by weir yet";
+            return Err(directive.fault(Kind::Unsupported, message));
+        }
         if explicit.as_ref().is_some_and(|it| it.default) {
             let message = "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables";
             return Err(directive.fault(Kind::Value, message));
@@ -34,16 +39,21 @@ pub(super) fn proxy(
             ..common(inherited)
         });
     }
-    if url.starts_with("https://") {
-        let message = "https:// in \"proxy_pass\" is not supported by weir yet";
-        return Err(directive.fault(Kind::Unsupported, message));
-    }
-    let Some(rest) = url.strip_prefix("http://") else {
-        return Err(directive.fault(Kind::Value, "invalid URL prefix"));
+    let (rest, secure) = match (url.strip_prefix("http://"), url.strip_prefix("https://")) {
+        (Some(rest), _) => (rest, false),
+        (_, Some(rest)) => (rest, true),
+        _ => return Err(directive.fault(Kind::Value, "invalid URL prefix")),
     };
+    let default_port = if secure { 443 } else { 80 };
     let (host, uri) = split_url(rest);
+    let upstreams = &mut refs.upstreams;
     let upstream =
-        upstream::find_or_make(directive, host, Some(80), &mut refs.upstreams, lowering)?;
+        upstream::find_or_make(directive, host, Some(default_port), upstreams, lowering)?;
+    let tls = if secure {
+        Some(Box::new(tls.proxy.client(host, &directive.pos)?))
+    } else {
+        None
+    };
     let redirects = explicit.unwrap_or(Redirects {
         default: true,
         pairs: vec![],
@@ -51,8 +61,9 @@ pub(super) fn proxy(
     Ok(Proxy {
         upstream: Some(upstream),
         uri: uri.map(str::to_owned),
+        tls,
         host: host.to_owned(),
-        port: port_of(host),
+        port: port_of(host, default_port),
         redirects: resolve_redirects(&redirects, url, uri, location),
         ..common(inherited)
     })
@@ -66,6 +77,7 @@ fn common(inherited: &Inherited) -> Proxy {
         upstream: None,
         url: None,
         uri: None,
+        tls: None,
         host: String::new(),
         port: 0,
         set_headers: with_defaults(scope.set_headers.clone().unwrap_or_default()),
@@ -98,11 +110,11 @@ fn split_url(rest: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn port_of(host: &str) -> u16 {
+fn port_of(host: &str, default: u16) -> u16 {
     let port = host
         .rsplit_once(':')
         .and_then(|(_, port)| values::number(port));
-    port.unwrap_or(80)
+    port.unwrap_or(default)
 }
 
 /// nginx sends `Host: $proxy_host` unless told otherwise.

@@ -15,6 +15,14 @@ use super::super::regex::{Regex, group_names};
 use super::super::template::{self, Names, Template};
 use super::super::value as values;
 
+/// How values are read: `stream` has variables of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Words<'a> {
+    /// What the file makes.
+    pub(super) names: &'a Names,
+    pub(super) parse: fn(&str, &Names) -> Result<Template, String>,
+}
+
 /// The names of all variables the block makes.
 pub(super) fn names(block: &Directive) -> Result<Names, Error> {
     let mut names = Names::default();
@@ -24,7 +32,8 @@ pub(super) fn names(block: &Directive) -> Result<Names, Error> {
 
 /// Every variable, with its definition if it has one. Of two for one name the last holds, as
 /// in nginx.
-pub(super) fn all(block: &Directive, names: &Names) -> Result<Vec<Variable>, Error> {
+pub(super) fn all(block: &Directive, words: Words<'_>) -> Result<Vec<Variable>, Error> {
+    let names = words.names;
     let plain = |name: &String| Variable {
         name: name.clone(),
         define: None,
@@ -32,9 +41,9 @@ pub(super) fn all(block: &Directive, names: &Names) -> Result<Vec<Variable>, Err
     let mut out: Vec<Variable> = names.all().iter().map(plain).collect();
     for child in block.children() {
         let define = match child.name.as_str() {
-            "map" => Define::Map(Box::new(map(child, names)?)),
-            "geo" => Define::Geo(Box::new(geo(child, names)?)),
-            "split_clients" => Define::Split(Box::new(split(child, names)?)),
+            "map" => Define::Map(Box::new(map(child, words)?)),
+            "geo" => Define::Geo(Box::new(geo(child, words)?)),
+            "split_clients" => Define::Split(Box::new(split(child, words)?)),
             _ => continue,
         };
         let name = made(child, child.args.len().saturating_sub(1))?;
@@ -100,17 +109,17 @@ fn add(directive: &Directive, name: &str, names: &mut Names) -> Result<(), Error
 }
 
 /// A word as a value with variables.
-fn template(directive: &Directive, text: &str, names: &Names) -> Result<Template, Error> {
-    template::parse(text, names).map_err(|message| directive.fault(Kind::Value, message))
+fn template(directive: &Directive, text: &str, words: Words<'_>) -> Result<Template, Error> {
+    (words.parse)(text, words.names).map_err(|message| directive.fault(Kind::Value, message))
 }
 
-fn map(block: &Directive, names: &Names) -> Result<Map, Error> {
+fn map(block: &Directive, words: Words<'_>) -> Result<Map, Error> {
     let flag = |name: &str| {
         let mut entries = block.children().iter();
         entries.any(|entry| entry.name == name && entry.args.is_empty())
     };
     let mut map = Map {
-        source: template(block, block.arg(0).unwrap_or_default(), names)?,
+        source: template(block, block.arg(0).unwrap_or_default(), words)?,
         hostnames: flag("hostnames"),
         volatile: flag("volatile"),
         ..Map::default()
@@ -123,7 +132,7 @@ fn map(block: &Directive, names: &Names) -> Result<Map, Error> {
         let [target] = entry.args.as_slice() else {
             return Err(entry.fault(Kind::Value, "invalid number of the map parameters"));
         };
-        let value = template(entry, &target.text, names)?;
+        let value = template(entry, &target.text, words)?;
         if entry.name == "default" {
             if has_default {
                 return Err(entry.fault(Kind::Value, "duplicate default map parameter"));
@@ -179,12 +188,12 @@ pub(super) fn is_host_name(text: &str) -> bool {
         }
 }
 
-fn geo(block: &Directive, names: &Names) -> Result<Geo, Error> {
+fn geo(block: &Directive, words: Words<'_>) -> Result<Geo, Error> {
     let mut geo = Geo::default();
     if block.args.len() > 1 {
         made(block, 0)?;
         let source = block.arg(0).unwrap_or_default();
-        geo.source = Some(template(block, source, names)?);
+        geo.source = Some(template(block, source, words)?);
     }
     for entry in block.children() {
         let value = entry.arg(0);
@@ -266,9 +275,9 @@ pub(super) fn network(entry: &Directive, text: &str) -> Result<IpNet, Error> {
         .ok_or_else(|| entry.fault(Kind::Value, format!("invalid network \"{text}\"")))
 }
 
-fn split(block: &Directive, names: &Names) -> Result<Split, Error> {
+fn split(block: &Directive, words: Words<'_>) -> Result<Split, Error> {
     let mut split = Split {
-        source: template(block, block.arg(0).unwrap_or_default(), names)?,
+        source: template(block, block.arg(0).unwrap_or_default(), words)?,
         parts: Vec::new(),
     };
     // Hundredths of a percent.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::super::template::Template;
+use super::tls::ProxyTls;
 
 /// `proxy_pass` and its family.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub struct Proxy {
     pub url: Option<Template>,
     /// The path that replaces the location's, if `proxy_pass` has one.
     pub uri: Option<String>,
+    /// TLS to the upstream: `https://`.
+    pub tls: Option<Box<ProxyTls>>,
     /// `$proxy_host`: the name as written.
     pub host: String,
     /// `$proxy_port`

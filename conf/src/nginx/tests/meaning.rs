@@ -1,6 +1,7 @@
 //! What a configuration means: inheritance, defaults, values, references.
 
 use super::{http, load, server};
+use crate::nginx::model::stream::StreamAction;
 use crate::nginx::model::{Action, Config, Location, Match, Method, Proxy};
 use crate::nginx::template::{Part, Template, Var};
 
@@ -247,7 +248,8 @@ fn streams() {
         (2000, 500)
     );
     assert!(!second.proxy_protocol && !second.next && second.half_close);
-    assert_eq!((second.buffer_bytes, second.upstream), (4096, 1));
+    assert_eq!(second.buffer_bytes, 4096);
+    assert_eq!(second.action, StreamAction::Proxy(1));
     assert!(
         stream.upstreams[0]
             .health_check

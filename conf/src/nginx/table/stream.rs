@@ -1,0 +1,33 @@
+//! The rows of `stream` beside proxying and TLS.
+
+use super::{Args, ONE, Row, STREAM, STREAM_SERVER, TWO, block, no_op, row};
+
+const SS: super::Contexts = STREAM | STREAM_SERVER;
+
+pub(super) const ROWS: &[Row] = &[
+    block("map", STREAM, TWO),
+    row("return", STREAM_SERVER, ONE),
+    row("ssl_preread", SS, Args::Flag),
+    row("preread_buffer_size", SS, ONE),
+    row("preread_timeout", SS, ONE),
+    row("proxy_protocol_timeout", SS, ONE),
+    row("proxy_requests", SS, ONE),
+    row("proxy_responses", SS, ONE),
+    row("set_real_ip_from", SS, ONE),
+    row("allow", SS, ONE),
+    row("deny", SS, ONE),
+    no_op("map_hash_max_size", STREAM, ONE, "the runtime decides"),
+    no_op("map_hash_bucket_size", STREAM, ONE, "the runtime decides"),
+    no_op(
+        "variables_hash_max_size",
+        STREAM,
+        ONE,
+        "the runtime decides",
+    ),
+    no_op(
+        "variables_hash_bucket_size",
+        STREAM,
+        ONE,
+        "the runtime decides",
+    ),
+];

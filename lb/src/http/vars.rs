@@ -1,7 +1,11 @@
 //! Values with variables, worked out for one request.
 //!
 //! Units: bytes, as headers are. Limits: [`DEPTH_MAX`], so that variables made of one another end.
-//! A variable without a value is empty, as in nginx.
+//! A variable without a value is empty, as in nginx. `headers` has those of headers, cookies and
+//! arguments, `made` those that the file makes.
+
+mod headers;
+mod made;
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -12,7 +16,6 @@ use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use weir_conf::nginx::model;
 use weir_conf::nginx::model::stream::StreamVar;
-use weir_conf::nginx::model::variable::{Define, Geo};
 use weir_conf::nginx::template::{Part, Template, Var};
 
 use super::conn::Conn;
@@ -285,150 +288,6 @@ impl Values<'_> {
         }
     }
 
-    /// Several headers of a name are joined, as nginx does for `$http_*`.
-    fn header(&self, name: &str, out: &mut Vec<u8>) {
-        let separator: &[u8] = if name == "cookie" { b"; " } else { b", " };
-        join(self.request.headers.get_all(name), separator, out);
-    }
-
-    fn sent_header(&self, name: &str, out: &mut Vec<u8>) {
-        if let Some(reply) = self.reply {
-            if name == "content-type" {
-                out.extend_from_slice(reply.content_type.as_bytes());
-            }
-            let all = reply.headers.iter();
-            for (index, (_, value)) in all
-                .filter(|(other, _)| other.eq_ignore_ascii_case(name))
-                .enumerate()
-            {
-                if index > 0 {
-                    out.extend_from_slice(b", ");
-                }
-                out.extend_from_slice(value);
-            }
-        } else if let Some(header) = self.session.response_written() {
-            join(header.headers.get_all(name), b", ", out);
-        } else {
-            self.upstream_header(name, out);
-        }
-    }
-
-    fn upstream_header(&self, name: &str, out: &mut Vec<u8>) {
-        if let Some(headers) = &self.ctx.upstream_headers {
-            join(headers.get_all(name), b", ", out);
-        }
-    }
-
-    fn upstream_cookie(&self, name: &str, out: &mut Vec<u8>) {
-        let Some(headers) = &self.ctx.upstream_headers else {
-            return;
-        };
-        for header in headers.get_all("set-cookie") {
-            let pair = header.as_bytes().split(|byte| *byte == b';').next();
-            let Some((key, value)) = pair.and_then(split_pair) else {
-                continue;
-            };
-            if key.eq_ignore_ascii_case(name.as_bytes()) {
-                out.extend_from_slice(value);
-                return;
-            }
-        }
-    }
-
-    fn argument(&self, name: &str, out: &mut Vec<u8>) {
-        let args = self.args();
-        let mut pairs = args.split(|byte| *byte == b'&').filter_map(split_pair);
-        if let Some((_, value)) = pairs.find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes())) {
-            out.extend_from_slice(value);
-        }
-    }
-
-    fn cookie(&self, name: &str, out: &mut Vec<u8>) {
-        for header in self.request.headers.get_all("cookie") {
-            let pairs = header.as_bytes().split(|byte| *byte == b';');
-            let mut pairs = pairs.filter_map(|pair| split_pair(pair.trim_ascii()));
-            if let Some((_, value)) =
-                pairs.find(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes()))
-            {
-                out.extend_from_slice(value);
-                return;
-            }
-        }
-    }
-
-    /// A variable of the file's: what was set, else what it works out to, kept for the request.
-    fn user(&self, place: usize, out: &mut Vec<u8>) {
-        if let Some(value) = self.ctx.flow.slot(place) {
-            out.extend_from_slice(&value);
-            return;
-        }
-        let variable = self.site.variables.get(place);
-        let Some(define) = variable.and_then(|variable| variable.define.as_ref()) else {
-            return;
-        };
-        if self.depth.get() >= DEPTH_MAX {
-            tracing::error!("cycle while evaluating a variable");
-            return;
-        }
-        self.depth.set(self.depth.get() + 1);
-        let value = self.work_out(define);
-        self.depth.set(self.depth.get().saturating_sub(1));
-        if !define.is_volatile() {
-            self.ctx.flow.set_slot(place, &value);
-        }
-        out.extend_from_slice(&value);
-    }
-
-    fn work_out(&self, define: &Define) -> Vec<u8> {
-        match define {
-            Define::Map(map) => {
-                let key = self.value(&map.source);
-                let (value, regex) = map.find(&key);
-                if let Some(regex) = regex {
-                    self.gateway.matches(regex, &key, self.ctx);
-                }
-                self.value(value).into_owned()
-            }
-            Define::Geo(geo) => geo.find(self.geo_addr(geo)).as_bytes().to_vec(),
-            Define::Split(split) => {
-                let key = self.value(&split.source);
-                split.find(&key).as_bytes().to_vec()
-            }
-        }
-    }
-
-    /// The address a `geo` is about: the client's, or the one that a known proxy names.
-    fn geo_addr(&self, geo: &Geo) -> IpAddr {
-        // nginx's address for a client that has none.
-        let nobody = IpAddr::from([255, 255, 255, 255]);
-        let client = self.conn.and_then(|conn| conn.remote);
-        let mut addr = client.map_or(nobody, |addr| addr.ip());
-        if let Some(source) = &geo.source {
-            let text = self.value(source);
-            let text = std::str::from_utf8(&text).unwrap_or_default();
-            addr = text.parse().unwrap_or(nobody);
-        }
-        let known = |addr: IpAddr| {
-            let addr = addr.to_canonical();
-            geo.proxies.iter().any(|net| net.contains(&addr))
-        };
-        if !known(addr) {
-            return addr;
-        }
-        let mut list = Vec::new();
-        self.header("x-forwarded-for", &mut list);
-        let list = String::from_utf8_lossy(&list).into_owned();
-        for item in list.rsplit([',', ' ']).filter(|item| !item.is_empty()) {
-            let Ok(named) = item.parse::<IpAddr>() else {
-                return addr;
-            };
-            addr = named;
-            if !geo.recursive || !known(addr) {
-                return addr;
-            }
-        }
-        addr
-    }
 }
 
 fn of_time(var: &Var, out: &mut Vec<u8>) {
@@ -443,25 +302,6 @@ fn of_time(var: &Var, out: &mut Vec<u8>) {
         Var::TimeLocal => write!(out, "{}", local.format("%d/%b/%Y:%H:%M:%S %z")),
         _ => write!(out, "{}", local.format("%Y-%m-%dT%H:%M:%S%:z")),
     };
-}
-
-fn join<'h>(
-    values: impl IntoIterator<Item = &'h http::HeaderValue>,
-    separator: &[u8],
-    out: &mut Vec<u8>,
-) {
-    for (index, value) in values.into_iter().enumerate() {
-        if index > 0 {
-            out.extend_from_slice(separator);
-        }
-        out.extend_from_slice(value.as_bytes());
-    }
-}
-
-fn split_pair(pair: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = pair.iter().position(|byte| *byte == b'=')?;
-    let (key, value) = pair.split_at(at);
-    Some((key, value.get(1..).unwrap_or_default()))
 }
 
 /// About what the header took on the wire.

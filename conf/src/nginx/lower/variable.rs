@@ -26,7 +26,12 @@ pub(super) struct Words<'a> {
 /// The names of all variables the block makes.
 pub(super) fn names(block: &Directive) -> Result<Names, Error> {
     let mut names = Names::default();
-    collect(block, &mut names)?;
+    let is_own = if block.name == "stream" {
+        template::is_own_of_stream
+    } else {
+        template::is_own
+    };
+    collect(block, &mut names, is_own)?;
     Ok(names)
 }
 
@@ -67,19 +72,19 @@ pub(super) fn made(directive: &Directive, arg: usize) -> Result<&str, Error> {
     }
 }
 
-fn collect(block: &Directive, names: &mut Names) -> Result<(), Error> {
+fn collect(block: &Directive, names: &mut Names, is_own: fn(&str) -> bool) -> Result<(), Error> {
     for child in block.children() {
         let last = child.args.len().saturating_sub(1);
         match child.name.as_str() {
-            "map" | "geo" | "split_clients" => add(child, made(child, last)?, names)?,
+            "map" | "geo" | "split_clients" => add(child, made(child, last)?, names, is_own)?,
             "set" => match made(child, 0)? {
                 "args" | "limit_rate" => {}
-                name => add(child, name, names)?,
+                name => add(child, name, names, is_own)?,
             },
             "location" | "if" | "rewrite" | "server_name" => {
                 let patterns = child.args.iter();
                 for name in patterns.flat_map(|token| group_names(&token.text)) {
-                    add(child, &name, names)?;
+                    add(child, &name, names, is_own)?;
                 }
             }
             _ => {}
@@ -90,17 +95,22 @@ fn collect(block: &Directive, names: &mut Names) -> Result<(), Error> {
                 .iter()
                 .filter(|key| key.name.starts_with('~'));
             for name in keys.flat_map(|key| group_names(&key.name)) {
-                add(child, &name, names)?;
+                add(child, &name, names, is_own)?;
             }
         } else if child.block.is_some() {
-            collect(child, names)?;
+            collect(child, names, is_own)?;
         }
     }
     Ok(())
 }
 
-fn add(directive: &Directive, name: &str, names: &mut Names) -> Result<(), Error> {
-    if template::is_own(&name.to_ascii_lowercase()) {
+fn add(
+    directive: &Directive,
+    name: &str,
+    names: &mut Names,
+    is_own: fn(&str) -> bool,
+) -> Result<(), Error> {
+    if is_own(&name.to_ascii_lowercase()) {
         let message = format!("the duplicate \"{name}\" variable");
         return Err(directive.fault(Kind::Value, message));
     }

@@ -104,7 +104,7 @@ fn what_is_missing_or_wrong_is_refused_in_nginxs_words() {
     );
     assert_eq!(
         stream("listen 1; return $host;"),
-        "[emerg] unknown variable in \"$host\" in t.conf:2"
+        "[emerg] unknown \"host\" variable in t.conf:2"
     );
     assert_eq!(
         stream("listen 1; deny nobody; return x;"),

@@ -167,6 +167,8 @@ impl Gateway {
         let group = self.group(ctx);
         let upstream = group.as_ref().map_or("-", |group| group.name.as_str());
         let target = String::from_utf8_lossy(request.raw_path());
+        let secure = self.proxy(ctx).is_some_and(|(_, it)| it.model.tls.is_some());
+        let scheme = if secure { "https" } else { "http" };
         let server = self.site.servers.get(ctx.server);
         // nginx's fields in nginx's order; the reason comes after them.
         tracing::error!(
@@ -174,7 +176,7 @@ impl Gateway {
             client = ctx.conn.as_ref().map_or("-", |conn| conn.remote_text.as_str()),
             server = server.and_then(|it| it.model.names.first()).map_or("", String::as_str),
             request = %format_args!("{} {target} {:?}", request.method, request.version),
-            upstream = %format_args!("http://{}{target}", peer.unwrap_or(upstream)),
+            upstream = %format_args!("{scheme}://{}{target}", peer.unwrap_or(upstream)),
             host = %ctx.host,
             group = upstream,
             reason = %error,

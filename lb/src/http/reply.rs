@@ -69,10 +69,11 @@ impl FileBody {
 impl Reply {
     /// nginx's page for a status.
     pub(crate) fn page(status: u16) -> Self {
+        let (status, what) = shown(status);
         Self {
             status,
             content_type: "text/html".to_owned(),
-            body: Body::Bytes(page_text(status)),
+            body: Body::Bytes(page_text(status, what)),
             headers: Vec::new(),
             page: true,
         }
@@ -109,8 +110,13 @@ impl Reply {
 
     /// Gives it another status; a page becomes that status's.
     pub(crate) fn set_status(&mut self, status: u16) {
-        if self.page && self.status != status {
-            self.body = Body::Bytes(page_text(status));
+        if !self.page {
+            self.status = status;
+            return;
+        }
+        let (status, what) = shown(status);
+        if self.status != status {
+            self.body = Body::Bytes(page_text(status, what));
         }
         self.status = status;
     }
@@ -199,11 +205,23 @@ pub(super) fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(ms)
 }
 
-fn page_text(status: u16) -> Bytes {
+/// nginx's own statuses are for error pages alone: without one the client sees 400 and why.
+fn shown(status: u16) -> (u16, Option<&'static str>) {
+    match status {
+        495 => (400, Some("The SSL certificate error")),
+        496 => (400, Some("No required SSL certificate was sent")),
+        497 => (400, Some("The plain HTTP request was sent to HTTPS port")),
+        _ => (status, None),
+    }
+}
+
+fn page_text(status: u16, what: Option<&str>) -> Bytes {
     let reason = reason(status);
+    let title = what.unwrap_or(reason);
+    let more = what.map_or_else(String::new, |what| format!("<center>{what}</center>\r\n"));
     Bytes::from(format!(
-        "<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body>\r\n\
-         <center><h1>{status} {reason}</h1></center>\r\n<hr><center>{SERVER}</center>\r\n\
+        "<html>\r\n<head><title>{status} {title}</title></head>\r\n<body>\r\n\
+         <center><h1>{status} {reason}</h1></center>\r\n{more}<hr><center>{SERVER}</center>\r\n\
          </body>\r\n</html>\r\n"
     ))
 }

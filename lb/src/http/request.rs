@@ -180,13 +180,13 @@ impl Gateway {
 /// that wants a certificate which the client does not have, or gave to another server.
 ///
 /// # Errors
-/// The status to refuse with, nginx's.
+/// The status to refuse with, nginx's own for its error pages: see [`super::reply::Reply::page`].
 fn check_tls(server: &Server, ctx: &Ctx) -> Result<(), u16> {
     let Some(conn) = &ctx.conn else {
         return Ok(());
     };
     if conn.plain_on_tls {
-        return Err(400);
+        return Err(497);
     }
     let Some(tls) = &conn.tls else {
         return Ok(());
@@ -196,7 +196,8 @@ fn check_tls(server: &Server, ctx: &Ctx) -> Result<(), u16> {
         return Err(421);
     }
     if tls.info.refused {
-        return Err(400);
+        let shown = tls.info.has_client_certificate();
+        return Err(if shown { 495 } else { 496 });
     }
     Ok(())
 }

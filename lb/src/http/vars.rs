@@ -139,6 +139,7 @@ impl Values<'_> {
             Var::Status => write_number(out, self.ctx.status),
             Var::Https if self.scheme() == "https" => out.extend_from_slice(b"on"),
             Var::Https => {}
+            Var::Http2 => out.extend_from_slice(self.http2().as_bytes()),
             Var::Ssl(var) => {
                 if let Some(tls) = self.conn.and_then(|conn| conn.tls.as_ref()) {
                     tls.info.write(*var, out);
@@ -161,6 +162,15 @@ impl Values<'_> {
             StreamVar::ProxyProtocolServerPort => write_number(out, Some(told.server.port())),
             // Refused while loading.
             _ => {}
+        }
+    }
+
+    /// `$http2`
+    fn http2(&self) -> &'static str {
+        match self.conn {
+            Some(conn) if conn.is_h2 && conn.tls.is_some() => "h2",
+            Some(conn) if conn.is_h2 => "h2c",
+            _ => "",
         }
     }
 

@@ -95,6 +95,8 @@ pub enum Var {
     RequestFilename,
     /// `$hostname`
     Hostname,
+    /// `$http2`: `h2` over TLS, `h2c` without, or empty.
+    Http2,
     /// `$https`: `on` or empty.
     Https,
     /// `$limit_rate`, in bytes a second.
@@ -230,7 +232,8 @@ fn builtin(lower: &str) -> Option<Var> {
         "request_time" => Var::RequestTime,
         "time_iso8601" => Var::TimeIso8601,
         "time_local" => Var::TimeLocal,
-        "http2" | "http3" | "request_body_file" | "fastcgi_script_name" => Var::Empty,
+        "http2" => Var::Http2,
+        "http3" | "request_body_file" | "fastcgi_script_name" => Var::Empty,
         _ => return None,
     })
 }

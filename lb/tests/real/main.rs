@@ -11,12 +11,14 @@
 mod bad_clients;
 mod balancing;
 mod bodies;
+mod certs;
 mod ends;
 mod failover;
 mod health;
 mod http;
 mod nodes;
 mod passing;
+mod preread;
 mod reload;
 mod tcp;
 mod tls;

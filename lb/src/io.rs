@@ -4,13 +4,14 @@
 //! able to give back what it read ([`Io::unread`]), and who serves must not care what lies
 //! below. Limits: what is given back is what was read, so it is the reader's bound that holds.
 
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use weir_conf::nginx::Addr;
 
 use crate::tls;
@@ -60,9 +61,28 @@ impl From<Inner> for Io {
 impl Io {
     /// Connects in the clear.
     pub(crate) async fn connect(addr: &Addr) -> std::io::Result<Self> {
+        Self::connect_from(addr, None, false).await
+    }
+
+    /// Connects in the clear from an address of ours, and has the kernel look whether the peer is
+    /// there if `keepalive` says so; neither is for unix sockets.
+    pub(crate) async fn connect_from(
+        addr: &Addr,
+        bind: Option<IpAddr>,
+        keepalive: bool,
+    ) -> std::io::Result<Self> {
         match addr {
             Addr::Inet(addr) => {
-                let stream = TcpStream::connect(addr).await?;
+                let socket = if addr.is_ipv4() {
+                    TcpSocket::new_v4()?
+                } else {
+                    TcpSocket::new_v6()?
+                };
+                socket.set_keepalive(keepalive)?;
+                if let Some(ip) = bind {
+                    socket.bind((ip, 0).into())?;
+                }
+                let stream = socket.connect(*addr).await?;
                 stream.set_nodelay(true)?;
                 Ok(stream.into())
             }

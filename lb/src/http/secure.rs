@@ -7,6 +7,7 @@
 //! Limit: Pingora knows such a connection by no file, and so keeps none for the next request;
 //! sessions are resumed instead (`proxy_ssl_session_reuse`).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ pub(crate) struct Secure {
     pub(crate) client: Arc<TlsClient>,
     /// For the connection and the handshake together.
     pub(crate) limit: Duration,
+    /// `proxy_bind`
+    pub(crate) bind: Option<IpAddr>,
+    /// `proxy_socket_keepalive`
+    pub(crate) keepalive: bool,
 }
 
 #[async_trait]
@@ -40,7 +45,7 @@ impl L4Connect for Secure {
             }
         };
         let connect = async {
-            let io = Io::connect(&addr)
+            let io = Io::connect_from(&addr, self.bind, self.keepalive)
                 .await
                 .or_err(ErrorType::ConnectError, "connect() failed")?;
             self.client

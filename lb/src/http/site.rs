@@ -240,6 +240,8 @@ fn make_proxy(
         Some(tls) => Some(Arc::new(Secure {
             client: Arc::new(TlsClient::new(tls)?),
             limit: Duration::from_millis(model.connect_timeout_ms),
+            bind: model.passing.bind,
+            keepalive: model.passing.socket_keepalive,
         })),
         None => None,
     };

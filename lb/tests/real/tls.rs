@@ -134,7 +134,7 @@ async fn h2_body(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
 async fn http2_is_spoken_over_tls_and_in_the_clear() {
     let files = Files::new("ours");
     files.sign("one.test");
-    let answer = "return 200 '$server_protocol $host $scheme $remote_addr';";
+    let answer = "return 200 '$server_protocol $host $scheme $remote_addr $http2-';";
     let lb = start_http(&format!(
         "server {{ listen 127.0.0.1:0 ssl; server_name one.test; http2 on; {} {answer} }}
          server {{ listen 127.0.0.2:0; http2 on; {answer} }}",
@@ -145,17 +145,27 @@ async fn http2_is_spoken_over_tls_and_in_the_clear() {
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     stream.write_all(&h2_request()).await.unwrap();
     let body = h2_body(&mut stream).await;
-    assert_eq!(body, "HTTP/2.0 one.test https 127.0.0.1");
+    assert_eq!(body, "HTTP/2.0 one.test https 127.0.0.1 h2-");
     let mut stream = connect(lb.http[1]).await;
     stream.write_all(&h2_request()).await.unwrap();
     let body = h2_body(&mut stream).await;
-    assert_eq!(body, "HTTP/2.0 one.test http 127.0.0.1");
+    assert_eq!(body, "HTTP/2.0 one.test http 127.0.0.1 h2c-");
+    // Upstreams hear of it as HTTP/1.1.
+    let front = start_http(&format!(
+        "server {{ listen 127.0.0.1:0; http2 on;
+           location / {{ proxy_pass http://{}; proxy_set_header Host $http_host; }} }}",
+        lb.http[1],
+    ));
+    let mut stream = connect(front.http[0]).await;
+    stream.write_all(&h2_request()).await.unwrap();
+    let body = h2_body(&mut stream).await;
+    assert_eq!(body, "HTTP/1.1 one.test http 127.0.0.1 -");
     // HTTP/1 is spoken beside it.
     let got = get(lb.http[1], "/").await;
-    assert!(got.ends_with("HTTP/1.1 test http 127.0.0.1"), "{got}");
+    assert!(got.ends_with("HTTP/1.1 test http 127.0.0.1 -"), "{got}");
     let client = files.client(None, &["http/1.1"]);
     let got = fetch(lb.http[0], "one.test", &client).await;
-    assert!(got.ends_with("HTTP/1.1 one.test https 127.0.0.1"), "{got}");
+    assert!(got.ends_with("HTTP/1.1 one.test https 127.0.0.1 -"), "{got}");
 }
 
 #[tokio::test]
@@ -165,7 +175,7 @@ async fn upstreams_are_spoken_to_with_tls() {
     let back = start_http(&format!(
         "server {{ listen 127.0.0.1:0 ssl; {} ssl_client_certificate {};
            ssl_verify_client optional; ssl_protocols TLSv1.2;
-           return 200 '$ssl_protocol $ssl_server_name $ssl_client_verify'; }}",
+           return 200 '$ssl_protocol $ssl_server_name $ssl_client_verify $remote_addr'; }}",
         files.ssl("one.test"),
         files.path("ca.crt"),
     ));
@@ -188,6 +198,10 @@ async fn upstreams_are_spoken_to_with_tls() {
     for (more, wanted) in [
         (String::new(), "TLSv1.2  NONE"),
         (own, "TLSv1.2 one.test SUCCESS"),
+        (
+            "proxy_bind 127.0.0.9; proxy_socket_keepalive on;".to_owned(),
+            "NONE 127.0.0.9",
+        ),
         (verify(&files), "TLSv1.2  NONE"),
         (verify(&other), "502 Bad Gateway"),
         ("proxy_ssl_protocols TLSv1.3;".to_owned(), "502 Bad Gateway"),

@@ -5,6 +5,12 @@ use super::Values;
 impl Values<'_> {
     /// Several headers of a name are joined, as nginx does for `$http_*`.
     pub(super) fn header(&self, name: &str, out: &mut Vec<u8>) {
+        if name == "host" && !self.request.headers.contains_key(name) {
+            // HTTP/2 says it in its own way.
+            let host = self.request.uri.authority();
+            out.extend_from_slice(host.map_or("", |it| it.as_str()).as_bytes());
+            return;
+        }
         let separator: &[u8] = if name == "cookie" { b"; " } else { b", " };
         join(self.request.headers.get_all(name), separator, out);
     }

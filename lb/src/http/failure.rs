@@ -167,7 +167,10 @@ impl Gateway {
         let group = self.group(ctx);
         let upstream = group.as_ref().map_or("-", |group| group.name.as_str());
         let target = String::from_utf8_lossy(request.raw_path());
-        let secure = self.proxy(ctx).is_some_and(|(_, it)| it.model.tls.is_some());
+        let secure = match &ctx.target {
+            Some(target) => target.secure,
+            None => self.proxy(ctx).is_some_and(|(_, it)| it.model.tls.is_some()),
+        };
         let scheme = if secure { "https" } else { "http" };
         let server = self.site.servers.get(ctx.server);
         // nginx's fields in nginx's order; the reason comes after them.

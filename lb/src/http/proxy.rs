@@ -126,7 +126,7 @@ impl ProxyHttp for Gateway {
             self.error_page(session, ctx, &mut error);
             return Err(error);
         };
-        let Some(peer) = proxy.pingora_peer(&lease.peer().addr, &group) else {
+        let Some(peer) = proxy.pingora_peer(&lease.peer().addr, &group, ctx.target.as_ref()) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
         };
         ctx.tries.begin(&lease.peer().name);

@@ -34,6 +34,18 @@ pub(crate) struct Secure {
     pub(crate) keepalive: bool,
 }
 
+impl Secure {
+    /// The same for the host of a URL that a request made.
+    pub(crate) fn for_host(&self, host: &str) -> Self {
+        Self {
+            client: Arc::new(self.client.for_host(host)),
+            limit: self.limit,
+            bind: self.bind,
+            keepalive: self.keepalive,
+        }
+    }
+}
+
 #[async_trait]
 impl L4Connect for Secure {
     async fn connect(&self, addr: &SocketAddr) -> pingora::Result<Stream> {

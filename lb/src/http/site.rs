@@ -19,6 +19,7 @@ use weir_conf::nginx::template::Template;
 use super::route::Tree;
 use super::secure::Secure;
 use super::stub::Stub;
+use super::target::Target;
 use crate::error::LbError;
 use crate::group::Group;
 use crate::metrics::{Metrics, UpstreamMetrics};
@@ -104,11 +105,20 @@ pub(crate) struct AddHeader {
 }
 
 impl Proxy {
-    /// A peer of the group as Pingora wants it.
-    pub(crate) fn pingora_peer(&self, addr: &Addr, group: &Group) -> Option<HttpPeer> {
+    /// A peer of the group as Pingora wants it; `target` is what a URL with variables came to.
+    pub(crate) fn pingora_peer(
+        &self,
+        addr: &Addr,
+        group: &Group,
+        target: Option<&Target>,
+    ) -> Option<HttpPeer> {
         let mut peer = pingora_peer(addr, &self.model, group)?;
-        if let Some(secure) = &self.secure {
-            let connect: Arc<dyn L4Connect + Send + Sync> = Arc::clone(secure) as _;
+        let wanted = target.is_none_or(|target| target.secure);
+        if let Some(secure) = self.secure.as_ref().filter(|_| wanted) {
+            let connect: Arc<dyn L4Connect + Send + Sync> = match target {
+                Some(target) => Arc::new(secure.for_host(&target.host)),
+                None => Arc::clone(secure) as _,
+            };
             peer.options.custom_l4 = Some(connect);
             // Never one that another location, with other settings, has left.
             peer.group_key = Arc::as_ptr(secure).addr() as u64;

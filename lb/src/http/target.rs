@@ -18,6 +18,8 @@ use crate::group::Group;
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) group: Arc<Group>,
+    /// `https://`
+    pub(crate) secure: bool,
     /// `$proxy_host`
     pub(crate) host: String,
     /// `$proxy_port`
@@ -29,7 +31,7 @@ pub(crate) struct Target {
 /// Why a URL leads nowhere, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum BadUrl {
-    /// It does not begin with `http://`.
+    /// It begins neither with `http://` nor with `https://`.
     Prefix,
     /// The host is empty or malformed.
     Host,
@@ -96,23 +98,32 @@ impl Gateway {
 
     fn seek(&self, url: &[u8]) -> Result<Target, BadUrl> {
         let url = std::str::from_utf8(url).map_err(|_| BadUrl::Host)?;
-        let rest = url.get(..7).filter(|it| it.eq_ignore_ascii_case("http://"));
-        let rest = rest.and_then(|_| url.get(7..)).ok_or(BadUrl::Prefix)?;
+        let after = |prefix: &str| {
+            let begins = url.get(..prefix.len())?.eq_ignore_ascii_case(prefix);
+            begins.then(|| url.get(prefix.len()..))?
+        };
+        let (rest, secure) = match (after("http://"), after("https://")) {
+            (Some(rest), _) => (rest, false),
+            (_, Some(rest)) => (rest, true),
+            _ => return Err(BadUrl::Prefix),
+        };
+        let usual = if secure { 443 } else { 80 };
         let (host, uri) = split(rest);
         let named = self.site.groups.iter().find(|group| group.name == host);
         let (group, port) = match named {
-            Some(group) => (Arc::clone(group), 80),
+            Some(group) => (Arc::clone(group), usual),
             None => {
-                let addr = address(host)?;
+                let addr = address(host, usual)?;
                 let port = match &addr {
                     Addr::Inet(addr) => addr.port(),
-                    Addr::Unix(_) => 80,
+                    Addr::Unix(_) => usual,
                 };
                 (Group::for_request(host, addr, &self.site.metrics), port)
             }
         };
         Ok(Target {
             group,
+            secure,
             host: host.to_owned(),
             port,
             uri: uri.map(|uri| {
@@ -140,7 +151,7 @@ fn split(rest: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn address(host: &str) -> Result<Addr, BadUrl> {
+fn address(host: &str, usual: u16) -> Result<Addr, BadUrl> {
     if let Some(path) = host.strip_prefix("unix:") {
         return match path {
             "" => Err(BadUrl::Host),
@@ -157,7 +168,7 @@ fn address(host: &str) -> Result<Addr, BadUrl> {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
     if let Ok(ip) = bare.unwrap_or(host).parse::<std::net::IpAddr>() {
-        return Ok(Addr::Inet(SocketAddr::new(ip, 80)));
+        return Ok(Addr::Inet(SocketAddr::new(ip, usual)));
     }
     match host.rsplit_once(':') {
         Some((_, port)) if port.parse::<u16>().is_err() => Err(BadUrl::Port),
@@ -189,7 +200,7 @@ mod tests {
             ("[::1]", "[::1]:80"),
             ("unix:/s", "unix:/s"),
         ] {
-            assert_eq!(address(host).unwrap().to_string(), wanted);
+            assert_eq!(address(host, 80).unwrap().to_string(), wanted);
         }
         for (host, wanted) in [
             ("", BadUrl::Host),
@@ -201,7 +212,7 @@ mod tests {
             ("h", BadUrl::Name),
             ("h:80", BadUrl::Name),
         ] {
-            assert_eq!(address(host), Err(wanted), "{host}");
+            assert_eq!(address(host, 80), Err(wanted), "{host}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The client's side: `proxy_ssl_*`.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -14,10 +15,15 @@ use super::verify::AnyServer;
 use crate::error::LbError;
 use crate::io::Io;
 
+/// For what is no name: an address is not sent, and no certificate is for this one.
+const NO_NAME: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
+
 /// Connects to upstreams with TLS.
 pub(crate) struct TlsClient {
     connector: TlsConnector,
     name: ServerName<'static>,
+    /// Whether the name is each request's.
+    any: bool,
 }
 
 impl std::fmt::Debug for TlsClient {
@@ -60,17 +66,38 @@ impl TlsClient {
         };
         // A name that is none cannot be sent; whoever checks the certificate will miss it.
         let name = ServerName::try_from(model.name.clone());
-        config.enable_sni = model.server_name && name.is_ok();
+        let any = model.name.is_empty();
+        config.enable_sni = model.server_name && (name.is_ok() || any);
         if !model.session_reuse {
             config.resumption = Resumption::disabled();
         }
-        if name.is_err() && model.authorities.is_some() {
+        if name.is_err() && !any && model.authorities.is_some() {
             return Err(bad(format!("\"{}\" is no name to check", model.name)));
         }
         Ok(Self {
             connector: TlsConnector::from(Arc::new(config)),
-            name: name.unwrap_or_else(|_| std::net::Ipv4Addr::UNSPECIFIED.into()),
+            name: name.unwrap_or_else(|_| NO_NAME.into()),
+            any,
         })
+    }
+
+    /// The same for the host of a URL, unless `proxy_ssl_name` gives the name.
+    pub(crate) fn for_host(&self, host: &str) -> Self {
+        let port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let bare = match host.rsplit_once(':') {
+            Some((name, tail)) if port(tail) && !name.ends_with(':') => name,
+            _ => host,
+        };
+        let named = ServerName::try_from(bare.to_owned());
+        Self {
+            connector: self.connector.clone(),
+            name: if self.any {
+                named.unwrap_or_else(|_| NO_NAME.into())
+            } else {
+                self.name.clone()
+            },
+            any: self.any,
+        }
     }
 
     /// Puts TLS on a connection.

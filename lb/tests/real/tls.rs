@@ -215,6 +215,38 @@ async fn upstreams_are_spoken_to_with_tls() {
 }
 
 #[tokio::test]
+async fn a_url_with_variables_may_be_https() {
+    let files = Files::new("ours");
+    files.sign("one.test");
+    let answer = "return 200 '$scheme $ssl_server_name $host';";
+    let back = start_http(&format!(
+        "server {{ listen 127.0.0.1:0; {answer} }}
+         server {{ listen 127.0.0.2:0 ssl; {} {answer} }}",
+        files.ssl("one.test"),
+    ));
+    let lb = start_http(&format!(
+        "upstream one.test {{ server {secure}; }}
+         upstream other.test {{ server {secure}; }}
+         server {{ listen 127.0.0.1:0;
+           proxy_ssl_server_name on; proxy_ssl_verify on; proxy_ssl_trusted_certificate {};
+           location /plain {{ proxy_pass $arg_to://{}; }}
+           location / {{ proxy_pass https://$arg_to; }} }}",
+        files.path("ca.crt"),
+        back.http[0],
+        secure = back.http[1],
+    ));
+    for (path, wanted) in [
+        ("/plain?to=http", "http  127.0.0.1"),
+        ("/?to=one.test", "https one.test one.test"),
+        // It has no certificate for this name.
+        ("/?to=other.test", "502 Bad Gateway"),
+    ] {
+        let got = get(lb.http[0], path).await;
+        assert!(got.contains(wanted), "{path}: {got}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_files_is_told_with_their_line() {
     let files = Files::new("ours");
     files.sign("one.test").sign("two.test");

@@ -21,10 +21,6 @@ pub(super) fn proxy(
     let scope = &inherited.0;
     let explicit = scope.redirects.clone();
     if url.contains('$') {
-        if url.starts_with("https://") {
-            let message = "https:// with variables in \"proxy_pass\" is not supported by weir yet";
-            return Err(directive.fault(Kind::Unsupported, message));
-        }
         if explicit.as_ref().is_some_and(|it| it.default) {
             let message = "\"proxy_redirect default\" cannot be used with \"proxy_pass\" directive with variables";
             return Err(directive.fault(Kind::Value, message));
@@ -33,6 +29,12 @@ pub(super) fn proxy(
             upstream: None,
             url: Some(value(directive, 0, refs)?),
             uri: None,
+            // Whether it is https, only a request may know; so is whose name it is.
+            tls: if url.starts_with("http://") {
+                None
+            } else {
+                Some(Box::new(tls.proxy.client("", &directive.pos)?))
+            },
             host: String::new(),
             port: 80,
             redirects: explicit.unwrap_or_default().pairs,

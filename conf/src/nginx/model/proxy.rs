@@ -15,7 +15,7 @@ pub struct Proxy {
     pub url: Option<Template>,
     /// The path that replaces the location's, if `proxy_pass` has one.
     pub uri: Option<String>,
-    /// TLS to the upstream: `https://`.
+    /// TLS to the upstream: `https://`, or a URL with variables that may become one.
     pub tls: Option<Box<ProxyTls>>,
     /// `$proxy_host`: the name as written.
     pub host: String,

@@ -244,10 +244,6 @@ fn the_unsupported_is_refused() {
             "directive \"content_by_lua_block\"",
         ),
         ("listen 81 quic;", "the \"quic\" parameter of \"listen\""),
-        (
-            "location / { proxy_pass https://$host; }",
-            "https:// with variables in \"proxy_pass\"",
-        ),
         ("proxy_bind $host;", "variables and \"transparent\""),
         (
             "proxy_limit_rate $host;",

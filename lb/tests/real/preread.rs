@@ -105,14 +105,16 @@ async fn a_proxy_header_says_who_the_client_is() {
 }
 
 #[tokio::test]
-async fn maps_of_streams_take_expressions_and_one_another() {
+async fn sessions_have_the_variables_of_the_file() {
     let lb = start(
         "stream {
            map $remote_addr $net { ~^127\\.(?<second>[0-9]+)\\. 'net $1 $second'; default none; }
            map $named $named_net { default $net/$named; }
+           geo $near { default far; 127.0.0.0/8 near; }
+           split_clients $remote_addr $part { * all; }
            map $server_port $named { hostnames; default x; }
-           server { listen 127.0.0.1:0; return '$named_net $net'; }
+           server { listen 127.0.0.1:0; return '$named_net $net $near $part'; }
          }",
     );
-    assert_eq!(exchange(lb.tcp[0], "").await, "net 0 0/x net 0 0");
+    assert_eq!(exchange(lb.tcp[0], "").await, "net 0 0/x net 0 0 near all");
 }

@@ -35,6 +35,7 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     let words = variable::Words {
         names: &names,
         parse: template::parse,
+        of_requests: true,
     };
     let mut http = Http {
         variables: variable::all(block, words)?,

@@ -13,6 +13,7 @@ pub(super) fn stream(block: &Directive, lowering: &mut Lowering<'_>) -> Result<S
     let words = variable::Words {
         names: &names,
         parse: template::parse_stream,
+        of_requests: false,
     };
     let mut stream = Stream {
         variables: variable::all(block, words)?,

@@ -21,6 +21,8 @@ pub(super) struct Words<'a> {
     /// What the file makes.
     pub(super) names: &'a Names,
     pub(super) parse: fn(&str, &Names) -> Result<Template, String>,
+    /// Whether they are of requests, which name proxies they came by.
+    pub(super) of_requests: bool,
 }
 
 /// The names of all variables the block makes.
@@ -217,9 +219,9 @@ fn geo(block: &Directive, words: Words<'_>) -> Result<Geo, Error> {
                 geo.table = GeoTable::Ranges(BTreeMap::new());
             }
             ("volatile", None) => geo.volatile = true,
-            ("proxy_recursive", None) => geo.recursive = true,
+            ("proxy_recursive", None) if words.of_requests => geo.recursive = true,
             ("default", Some(value)) => value.clone_into(&mut geo.default),
-            ("proxy", Some(value)) => geo.proxies.push(network(entry, value)?),
+            ("proxy", Some(value)) if words.of_requests => geo.proxies.push(network(entry, value)?),
             ("delete", Some(what)) => {
                 geo_entry(entry, what, None, &mut geo.table)?;
             }

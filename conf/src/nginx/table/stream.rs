@@ -6,6 +6,8 @@ const SS: super::Contexts = STREAM | STREAM_SERVER;
 
 pub(super) const ROWS: &[Row] = &[
     block("map", STREAM, TWO),
+    block("geo", STREAM, Args::Between(1, 2)),
+    block("split_clients", STREAM, TWO),
     row("return", STREAM_SERVER, ONE),
     row("ssl_preread", SS, Args::Flag),
     row("preread_buffer_size", SS, ONE),

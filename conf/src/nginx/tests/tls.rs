@@ -107,6 +107,10 @@ fn what_is_missing_or_wrong_is_refused_in_nginxs_words() {
         "[emerg] unknown \"host\" variable in t.conf:2"
     );
     assert_eq!(
+        stream("listen 1; return x; }\ngeo $x { proxy 127.0.0.1;"),
+        "[emerg] invalid network \"proxy\" in t.conf:3"
+    );
+    assert_eq!(
         stream("listen 1; deny nobody; return x;"),
         "[emerg] invalid parameter \"nobody\" in t.conf:2"
     );

@@ -7,7 +7,13 @@ use super::places::Places;
 const NGINX: &str = "1.31.5";
 
 /// Modules that nginx has when asked, and that work here.
-const WITH: &[&str] = &["stream"];
+const WITH: &[&str] = &[
+    "http_ssl_module",
+    "http_v2_module",
+    "stream",
+    "stream_ssl_module",
+    "stream_ssl_preread_module",
+];
 
 /// Modules that nginx has unless told otherwise, and that are not here yet.
 const WITHOUT: &[&str] = &[
@@ -29,14 +35,9 @@ const WITHOUT: &[&str] = &[
     "http_browser_module",
     "http_tunnel_module",
     "http-cache",
-    "stream_access_module",
-    "stream_geo_module",
     "stream_limit_conn_module",
-    "stream_map_module",
     "stream_pass_module",
-    "stream_return_module",
     "stream_set_module",
-    "stream_split_clients_module",
     "stream_upstream_hash_module",
     "stream_upstream_least_time_module",
     "stream_upstream_random_module",
@@ -55,7 +56,7 @@ pub(super) fn configure() -> String {
     let with = WITH.iter().map(|name| format!(" --with-{name}"));
     let without = WITHOUT.iter().map(|name| format!(" --without-{name}"));
     format!(
-        "configure arguments: {}{}{}\n",
+        "TLS SNI support enabled\nconfigure arguments: {}{}{}\n",
         Places::configured(),
         with.collect::<String>(),
         without.collect::<String>()

@@ -90,7 +90,8 @@ impl Lb {
     ///
     /// # Errors
     /// An upstream address the system cannot take, `weir_nodes` without
-    /// [`LbOptions::nodes`], a certificate or key that cannot be read or does not fit, or metrics that are registered already.
+    /// [`LbOptions::nodes`], a certificate or key that cannot be read or does not fit, or metrics
+    /// that are registered already.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "a balancer is made of its configuration: callers have no more use for it"

@@ -7,8 +7,9 @@ impl Values<'_> {
     pub(super) fn header(&self, name: &str, out: &mut Vec<u8>) {
         if name == "host" && !self.request.headers.contains_key(name) {
             // HTTP/2 says it in its own way.
-            let host = self.request.uri.authority();
-            out.extend_from_slice(host.map_or("", |it| it.as_str()).as_bytes());
+            if let Some(host) = self.request.uri.authority() {
+                out.extend_from_slice(host.as_str().as_bytes());
+            }
             return;
         }
         let separator: &[u8] = if name == "cookie" { b"; " } else { b", " };

@@ -169,7 +169,9 @@ impl Gateway {
         let target = String::from_utf8_lossy(request.raw_path());
         let secure = match &ctx.target {
             Some(target) => target.secure,
-            None => self.proxy(ctx).is_some_and(|(_, it)| it.model.tls.is_some()),
+            None => self
+                .proxy(ctx)
+                .is_some_and(|(_, it)| it.model.tls.is_some()),
         };
         let scheme = if secure { "https" } else { "http" };
         let server = self.site.servers.get(ctx.server);

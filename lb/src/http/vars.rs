@@ -297,7 +297,6 @@ impl Values<'_> {
             }
         }
     }
-
 }
 
 fn of_time(var: &Var, out: &mut Vec<u8>) {

@@ -165,7 +165,10 @@ async fn http2_is_spoken_over_tls_and_in_the_clear() {
     assert!(got.ends_with("HTTP/1.1 test http 127.0.0.1 -"), "{got}");
     let client = files.client(None, &["http/1.1"]);
     let got = fetch(lb.http[0], "one.test", &client).await;
-    assert!(got.ends_with("HTTP/1.1 one.test https 127.0.0.1 -"), "{got}");
+    assert!(
+        got.ends_with("HTTP/1.1 one.test https 127.0.0.1 -"),
+        "{got}"
+    );
 }
 
 #[tokio::test]

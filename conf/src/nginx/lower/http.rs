@@ -105,9 +105,11 @@ fn server(
     };
     for child in block.children() {
         match child.name.as_str() {
-            "listen" => server
-                .listens
-                .extend(listen::listen(child, lowering, listen::Place::Http)?),
+            "listen" => {
+                server
+                    .listens
+                    .extend(listen::listen(child, lowering, listen::Place::Http)?)
+            }
             "server_name" => {
                 for token in &child.args {
                     server_name(child, &token.text, &mut server)?;

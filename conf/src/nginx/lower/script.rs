@@ -8,7 +8,7 @@ use super::super::regex::Regex;
 use super::super::template::Template;
 use super::super::value as values;
 use super::http::Refs;
-use super::scope::{value_of, value};
+use super::scope::{value, value_of};
 
 /// What an `if` makes of its block: steps, and a location if it has one of its own.
 pub(super) type Inside = (Vec<Op>, Option<usize>);

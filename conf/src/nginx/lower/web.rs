@@ -14,7 +14,7 @@ use super::super::parse::Directive;
 use super::super::template::{Part, Template};
 use super::super::value as values;
 use super::http::Refs;
-use super::scope::{value_of, value};
+use super::scope::{value, value_of};
 use super::{Once, flag, invalid_value, number};
 
 /// What one block sets itself.

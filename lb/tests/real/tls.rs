@@ -134,7 +134,7 @@ async fn h2_body(stream: &mut (impl tokio::io::AsyncRead + Unpin)) -> String {
 async fn http2_is_spoken_over_tls_and_in_the_clear() {
     let files = Files::new("ours");
     files.sign("one.test");
-    let answer = "return 200 '$server_protocol $host $scheme $remote_addr $http2-';";
+    let answer = "return 200 '$server_protocol $host $scheme $remote_addr $http2-$http_host';";
     let lb = start_http(&format!(
         "server {{ listen 127.0.0.1:0 ssl; server_name one.test; http2 on; {} {answer} }}
          server {{ listen 127.0.0.2:0; http2 on; {answer} }}",
@@ -145,11 +145,11 @@ async fn http2_is_spoken_over_tls_and_in_the_clear() {
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     stream.write_all(&h2_request()).await.unwrap();
     let body = h2_body(&mut stream).await;
-    assert_eq!(body, "HTTP/2.0 one.test https 127.0.0.1 h2-");
+    assert_eq!(body, "HTTP/2.0 one.test https 127.0.0.1 h2-one.test");
     let mut stream = connect(lb.http[1]).await;
     stream.write_all(&h2_request()).await.unwrap();
     let body = h2_body(&mut stream).await;
-    assert_eq!(body, "HTTP/2.0 one.test http 127.0.0.1 h2c-");
+    assert_eq!(body, "HTTP/2.0 one.test http 127.0.0.1 h2c-one.test");
     // Upstreams hear of it as HTTP/1.1.
     let front = start_http(&format!(
         "server {{ listen 127.0.0.1:0; http2 on;
@@ -159,14 +159,14 @@ async fn http2_is_spoken_over_tls_and_in_the_clear() {
     let mut stream = connect(front.http[0]).await;
     stream.write_all(&h2_request()).await.unwrap();
     let body = h2_body(&mut stream).await;
-    assert_eq!(body, "HTTP/1.1 one.test http 127.0.0.1 -");
+    assert_eq!(body, "HTTP/1.1 one.test http 127.0.0.1 -one.test");
     // HTTP/1 is spoken beside it.
     let got = get(lb.http[1], "/").await;
-    assert!(got.ends_with("HTTP/1.1 test http 127.0.0.1 -"), "{got}");
+    assert!(got.ends_with("HTTP/1.1 test http 127.0.0.1 -test"), "{got}");
     let client = files.client(None, &["http/1.1"]);
     let got = fetch(lb.http[0], "one.test", &client).await;
     assert!(
-        got.ends_with("HTTP/1.1 one.test https 127.0.0.1 -"),
+        got.ends_with("HTTP/1.1 one.test https 127.0.0.1 -one.test"),
         "{got}"
     );
 }

@@ -48,6 +48,9 @@ soak: deps-test
 	WEIR_REQUIRE_MONGOD=1 WEIR_MONGOD=$$(scripts/mongod.sh) WEIR_SOAK=200 \
 		$(CARGO) test --release --locked -p weir-cluster --test store -- kill --nocapture --test-threads=1
 	WEIR_REQUIRE_MONGOD=1 WEIR_MONGOD=$$(scripts/mongod.sh) \
+		$(CARGO) test --release --locked -p weir-cluster --test store -- \
+		half_a_minute what_ --ignored --nocapture --test-threads=1
+	WEIR_REQUIRE_MONGOD=1 WEIR_MONGOD=$$(scripts/mongod.sh) \
 		$(CARGO) test --release --locked -p weir --test house -- --ignored --nocapture --test-threads=1
 	$(MAKE) api-test
 	cd web && npm ci --silent && npm run test:browser

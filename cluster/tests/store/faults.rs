@@ -258,7 +258,7 @@ async fn a_frozen_server_blocks_nothing_and_lapses_no_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "takes a minute: part of the soak"]
+#[ignore = "takes a minute: make soak"]
 async fn a_server_frozen_for_half_a_minute_lapses_no_lease() {
     frozen_for(Duration::from_secs(30)).await;
 }

@@ -1,5 +1,5 @@
 //! What the server pays for each kind of call, and for each node that watches: processor time, for
-//! docs/capacity.md. Measurements of minutes, run by hand:
+//! docs/capacity.md. Measurements of minutes, part of `make soak`; alone:
 //! `cargo test -p weir-cluster --test store what_ -- --ignored --nocapture --test-threads=1`
 
 use super::now_ms;

@@ -7,6 +7,7 @@
 
 mod balancing;
 mod ciphers;
+mod host_name;
 mod http;
 mod listen;
 mod location;

@@ -57,7 +57,7 @@ impl L4Connect for Secure {
             }
         };
         let connect = async {
-            let io = Io::connect_from(&addr, self.bind, self.keepalive)
+            let io = Io::connect_from(&addr, self.bind.map(|ip| (ip, 0).into()), self.keepalive)
                 .await
                 .or_err(ErrorType::ConnectError, "connect() failed")?;
             self.client

@@ -20,6 +20,7 @@ mod nodes;
 mod passing;
 mod preread;
 mod reload;
+mod sessions;
 mod tcp;
 mod tls;
 mod tools;

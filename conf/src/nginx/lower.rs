@@ -12,6 +12,7 @@ mod listen;
 mod location;
 mod pass;
 mod passing;
+mod rewriting;
 mod scope;
 mod script;
 mod stream;

@@ -9,6 +9,7 @@ use super::super::model::{AddHeader, Common, NextUpstream};
 use super::super::parse::Directive;
 use super::super::template::{self, Template};
 use super::super::value as values;
+use super::guard::GuardScope;
 use super::http::Refs;
 use super::passing::PassingScope;
 use super::web::Pages;
@@ -39,6 +40,7 @@ pub(super) struct Scope {
     pub(super) next_timeout_ms: Option<u64>,
     pub(super) passing: PassingScope,
     pub(super) pages: Pages,
+    pub(super) guard: GuardScope,
 }
 
 /// `proxy_redirect` as written; `default` needs the location to be worked out.
@@ -65,6 +67,9 @@ impl Scope {
                 continue;
             }
             if scope.pages.read(directive, refs, &mut once)? {
+                continue;
+            }
+            if scope.guard.read(directive, lowering, &mut once)? {
                 continue;
             }
             if scope.scalar(directive, lowering)? {
@@ -228,6 +233,7 @@ impl Inherited {
             next_timeout_ms: inner.next_timeout_ms.or(outer.next_timeout_ms),
             passing: inner.passing.within(&outer.passing),
             pages: outer.pages.with(inner.pages),
+            guard: inner.guard.within(&outer.guard),
         })
     }
 
@@ -256,6 +262,7 @@ impl Inherited {
             access_log: scope.access_log.unwrap_or(true),
             web: scope.pages.resolve(refs),
             access_logs: scope.access_logs.clone().unwrap_or_default(),
+            guard: scope.guard.resolve(),
         }
     }
 

@@ -33,6 +33,10 @@ pub enum Var {
     RemoteAddr,
     /// `$remote_port`
     RemotePort,
+    /// `$realip_remote_addr`: who is connected, whoever `$remote_addr` is.
+    RealipRemoteAddr,
+    /// `$realip_remote_port`
+    RealipRemotePort,
     /// `$server_addr`
     ServerAddr,
     /// `$server_port`
@@ -194,6 +198,8 @@ fn builtin(lower: &str) -> Option<Var> {
         "scheme" => Var::Scheme,
         "remote_addr" => Var::RemoteAddr,
         "remote_port" => Var::RemotePort,
+        "realip_remote_addr" => Var::RealipRemoteAddr,
+        "realip_remote_port" => Var::RealipRemotePort,
         "server_addr" => Var::ServerAddr,
         "server_port" => Var::ServerPort,
         "server_name" => Var::ServerName,
@@ -286,7 +292,7 @@ fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
 
 /// Variables of nginx's that this version has not.
 const UNSUPPORTED: &str = "\
-realip_remote_addr realip_remote_port request_body server_addr_port slice_range tcpinfo_rtt tcpinfo_rttvar \
+request_body server_addr_port slice_range tcpinfo_rtt tcpinfo_rttvar \
 tcpinfo_snd_cwnd tcpinfo_rcv_space upstream_bytes_received upstream_bytes_sent \
 upstream_cache_status upstream_response_length geoip_country_code invalid_referer secure_link secure_link_expires \
 uid_got uid_set";

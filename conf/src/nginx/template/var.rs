@@ -129,8 +129,8 @@ pub enum Var {
     Ssl(SslVar),
     /// What only `stream` has, and what a PROXY header told.
     Stream(StreamVar),
-    /// A variable that the file makes, by its place in [`super::model::Http::variables`] or in
-    /// [`super::model::Stream::variables`].
+    /// A variable that the file makes, by its place in [`crate::nginx::model::Http::variables`] or in
+    /// [`crate::nginx::model::Stream::variables`].
     User(usize),
 }
 

@@ -25,6 +25,7 @@ mod log;
 mod logged;
 mod machine;
 mod proxy;
+mod real_ip;
 mod reply;
 mod request;
 mod rewritten;

@@ -7,6 +7,7 @@
 
 mod balancing;
 mod ciphers;
+mod guard;
 mod http;
 mod listen;
 mod location;

@@ -9,6 +9,7 @@ use super::super::model::{AddHeader, Common, NextUpstream};
 use super::super::parse::Directive;
 use super::super::template::{self, Template};
 use super::super::value as values;
+use super::guard::GuardScope;
 use super::http::Refs;
 use super::passing::{Pairs, PassingScope};
 use super::web::Pages;
@@ -41,6 +42,7 @@ pub(super) struct Scope {
     pub(super) next_timeout_ms: Option<u64>,
     pub(super) passing: PassingScope,
     pub(super) pages: Pages,
+    pub(super) guard: GuardScope,
 }
 
 /// `proxy_redirect` as written; `default` needs the location to be worked out.
@@ -67,6 +69,9 @@ impl Scope {
                 continue;
             }
             if scope.pages.read(directive, refs, &mut once)? {
+                continue;
+            }
+            if scope.guard.read(directive, lowering, &mut once)? {
                 continue;
             }
             if scope.scalar(directive, lowering)? {
@@ -224,6 +229,7 @@ impl Inherited {
             next_timeout_ms: inner.next_timeout_ms.or(outer.next_timeout_ms),
             passing: inner.passing.within(&outer.passing),
             pages: outer.pages.with(inner.pages),
+            guard: inner.guard.within(&outer.guard),
         })
     }
 
@@ -252,6 +258,7 @@ impl Inherited {
             access_log: scope.access_log.unwrap_or(true),
             web: scope.pages.resolve(refs),
             access_logs: scope.access_logs.clone().unwrap_or_default(),
+            guard: scope.guard.resolve(),
         }
     }
 

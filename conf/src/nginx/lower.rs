@@ -7,12 +7,14 @@
 
 mod balancing;
 mod ciphers;
+mod guard;
 mod host_name;
 mod http;
 mod listen;
 mod location;
 mod pass;
 mod passing;
+mod rewriting;
 mod scope;
 mod script;
 mod stream;

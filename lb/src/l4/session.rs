@@ -159,6 +159,10 @@ impl Session {
                 out.extend_from_slice(names.join(", ").as_bytes());
             }
             Var::UpstreamConnectTime => self.times(out, |it| it.connect),
+            Var::RealipRemoteAddr => write_ip(out, self.peer),
+            Var::RealipRemotePort => write(out, self.peer.map(|addr| addr.port())),
+            Var::UpstreamBytesSent => self.counts(out, |it| it.sent_bytes),
+            Var::UpstreamBytesReceived => self.counts(out, |it| it.received_bytes),
             Var::Hostname => out.extend_from_slice(hostname().as_bytes()),
             Var::NginxVersion => out.extend_from_slice(NGINX_VERSION.as_bytes()),
             Var::Pid => write(out, Some(std::process::id())),
@@ -182,10 +186,6 @@ impl Session {
             StreamVar::Protocol => out.extend_from_slice(self.protocol.as_bytes()),
             StreamVar::BytesReceived => write(out, Some(self.received_bytes)),
             StreamVar::SessionTime => write(out, Some(seconds(self.age()))),
-            StreamVar::RealipRemoteAddr => write_ip(out, self.peer),
-            StreamVar::RealipRemotePort => write(out, self.peer.map(|addr| addr.port())),
-            StreamVar::UpstreamBytesSent => self.counts(out, |it| it.sent_bytes),
-            StreamVar::UpstreamBytesReceived => self.counts(out, |it| it.received_bytes),
             StreamVar::UpstreamFirstByteTime => self.times(out, |it| it.first_byte),
             StreamVar::UpstreamSessionTime => self.times(out, |it| it.whole),
             StreamVar::ProxyProtocolAddr => write(out, told.map(|it| it.client.ip())),

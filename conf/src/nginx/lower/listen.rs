@@ -142,11 +142,15 @@ pub(super) fn check_conflicts(config: &mut Config) -> Result<(), Error> {
             }
         }
     }
-    check_stream(config.stream.as_ref(), &taken)
+    let warnings = check_stream(config.stream.as_ref(), &taken)?;
+    config.warnings.extend(warnings);
+    Ok(())
 }
 
 /// Servers of `stream` may share an address; blocks may not.
-fn check_stream(stream: Option<&Stream>, taken: &[&Listen]) -> Result<(), Error> {
+fn check_stream(stream: Option<&Stream>, taken: &[&Listen]) -> Result<Vec<String>, Error> {
+    let mut warnings = Vec::new();
+    let mut seen: Vec<(&Listen, &str)> = Vec::new();
     let mut defaults: Vec<&Listen> = Vec::new();
     for server in stream.iter().flat_map(|stream| &stream.servers) {
         for (index, listen) in server.listens.iter().enumerate() {
@@ -171,9 +175,23 @@ fn check_stream(stream: Option<&Stream>, taken: &[&Listen]) -> Result<(), Error>
                 }
                 defaults.push(listen);
             }
+            let unnamed = server.names.is_empty().then_some("");
+            for name in server.names.iter().map(String::as_str).chain(unnamed) {
+                if seen
+                    .iter()
+                    .any(|(other, taken)| *taken == name && same(other))
+                {
+                    let addr = &listen.addr;
+                    warnings.push(format!(
+                        "[warn] conflicting server name \"{name}\" on {addr}, ignored"
+                    ));
+                } else {
+                    seen.push((listen, name));
+                }
+            }
         }
     }
-    Ok(())
+    Ok(warnings)
 }
 
 /// A server that speaks TLS by default needs a certificate, in nginx's words.

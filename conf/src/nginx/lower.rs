@@ -9,6 +9,7 @@ mod balancing;
 mod ciphers;
 mod guard;
 mod http;
+mod limits;
 mod listen;
 mod location;
 mod pass;

@@ -14,6 +14,7 @@ mod listen;
 mod location;
 mod pass;
 mod passing;
+mod rewriting;
 mod scope;
 mod script;
 mod stream;

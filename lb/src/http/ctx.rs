@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::accel::Kept;
 use super::conn::Conn;
 use super::flow::Flow;
 use super::limits::Limited;
@@ -64,6 +65,10 @@ pub(crate) struct Ctx {
     /// What a URL with variables came to.
     pub(crate) target: Option<Target>,
     pub(crate) tries: Tries,
+    /// How fast an upstream's answer may come, in bytes a second; zero is no limit.
+    pub(crate) rate: u64,
+    /// Headers of an answer that was given up for the one to come.
+    pub(crate) kept: Option<Box<Kept>>,
     /// `X-Accel-Redirect` of the answer that is given up for it.
     pub(crate) accel: Option<Vec<u8>>,
     /// What `proxy_set_body` puts in place of the client's body has been sent.
@@ -99,6 +104,8 @@ impl Ctx {
             status: None,
             target: None,
             tries: Tries::default(),
+            rate: 0,
+            kept: None,
             accel: None,
             body_set: false,
         }

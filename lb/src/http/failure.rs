@@ -64,8 +64,7 @@ impl Gateway {
             return;
         }
         let phase = match sent_on {
-            Some(target) if target.first() == Some(&b'@') => self.to_named(ctx, &target),
-            Some(target) => self.redirect_inside(ctx, &target),
+            Some(target) => self.sent_on(ctx, &target),
             None => Phase::Fail(status),
         };
         match self.run(session, ctx, phase) {

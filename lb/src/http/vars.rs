@@ -14,6 +14,7 @@ use std::net::IpAddr;
 
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
+use weir_conf::nginx::Regex;
 use weir_conf::nginx::model;
 use weir_conf::nginx::model::stream::StreamVar;
 use weir_conf::nginx::template::{Part, Template, Var};
@@ -22,7 +23,7 @@ use super::conn::Conn;
 use super::proxy::{Ctx, Gateway};
 use super::reply::Reply;
 use super::site::Site;
-use super::tries::Time;
+use super::tries::{Count, Time};
 use super::uri;
 
 /// How deep a variable may be made of others.
@@ -57,6 +58,11 @@ impl Values<'_> {
         let mut out = Vec::with_capacity(64);
         self.write(template, &mut out);
         Cow::Owned(out)
+    }
+
+    /// Whether an expression matches; its groups are kept.
+    pub(crate) fn matches(&self, regex: &Regex, subject: &[u8]) -> bool {
+        self.gateway.matches(regex, subject, self.ctx)
     }
 
     /// `$uri`
@@ -135,6 +141,10 @@ impl Values<'_> {
             Var::UpstreamConnectTime => self.ctx.tries.write_times(Time::Connect, out),
             Var::UpstreamHeaderTime => self.ctx.tries.write_times(Time::Header, out),
             Var::UpstreamResponseTime => self.ctx.tries.write_times(Time::Response, out),
+            Var::UpstreamBytesSent => self.ctx.tries.write_counts(Count::Sent, out),
+            Var::UpstreamBytesReceived => self.ctx.tries.write_counts(Count::Received, out),
+            Var::UpstreamResponseLength => self.ctx.tries.write_counts(Count::Body, out),
+            Var::RequestBody => self.request_body(out),
             Var::UpstreamHttp(name) => self.upstream_header(name, out),
             Var::UpstreamCookie(name) => self.upstream_cookie(name, out),
             Var::SentHttp(name) => self.sent_header(name, out),
@@ -149,6 +159,13 @@ impl Values<'_> {
             }
             Var::Stream(var) => self.told(*var, out),
             _ => self.of_answer(var, out),
+        }
+    }
+
+    /// `$request_body`: what was read of it, if that is all of it and it is in memory.
+    fn request_body(&self, out: &mut Vec<u8>) {
+        if let Some(body) = self.session.as_downstream().get_retry_buffer() {
+            out.extend_from_slice(&body);
         }
     }
 

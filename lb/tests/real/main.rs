@@ -21,6 +21,7 @@ mod nodes;
 mod passing;
 mod preread;
 mod reload;
+mod rewriting;
 mod tcp;
 mod tls;
 mod tools;

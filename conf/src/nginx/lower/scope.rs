@@ -11,9 +11,11 @@ use super::super::template::{self, Template};
 use super::super::value as values;
 use super::guard::GuardScope;
 use super::http::Refs;
-use super::passing::PassingScope;
+use super::passing::{Pairs, PassingScope};
 use super::web::Pages;
-use super::{Lowering, Once, invalid_parameter, invalid_value, number, size_bytes, time_ms};
+use super::{
+    Lowering, Once, invalid_parameter, invalid_value, number, rewriting, size_bytes, time_ms,
+};
 
 /// What one block sets itself.
 #[derive(Debug, Clone, Default)]
@@ -47,7 +49,7 @@ pub(super) struct Scope {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Redirects {
     pub(super) default: bool,
-    pub(super) pairs: Vec<(Template, Template)>,
+    pub(super) pairs: Pairs,
 }
 
 impl Scope {
@@ -145,15 +147,9 @@ impl Scope {
                     ("off", None) => {}
                     ("default", None) => redirects.default = true,
                     (_, None) => return Err(invalid_parameter(d, first)),
-                    (from, Some(_)) if !from.starts_with('~') => {
-                        redirects
-                            .pairs
-                            .push((value(d, 0, refs)?, value(d, 1, refs)?));
-                    }
-                    _ => {
-                        let message =
-                            "expressions in \"proxy_redirect\" are not supported by weir yet";
-                        return Err(d.fault(Kind::Unsupported, message));
+                    (from, Some(_)) => {
+                        let from = rewriting::pattern(d, from, refs)?;
+                        redirects.pairs.push((from, value(d, 1, refs)?));
                     }
                 }
             }

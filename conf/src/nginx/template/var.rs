@@ -67,6 +67,14 @@ pub enum Var {
     UpstreamHeaderTime,
     /// `$upstream_response_time`
     UpstreamResponseTime,
+    /// `$upstream_bytes_sent`, for each try.
+    UpstreamBytesSent,
+    /// `$upstream_bytes_received`: header and body, for each try.
+    UpstreamBytesReceived,
+    /// `$upstream_response_length`: the body, for each try.
+    UpstreamResponseLength,
+    /// `$request_body`, if it was read to memory.
+    RequestBody,
     /// `$status` of the answer.
     Status,
     /// `$pid`
@@ -219,6 +227,10 @@ fn builtin(lower: &str) -> Option<Var> {
         "upstream_connect_time" => Var::UpstreamConnectTime,
         "upstream_header_time" => Var::UpstreamHeaderTime,
         "upstream_response_time" => Var::UpstreamResponseTime,
+        "upstream_bytes_sent" => Var::UpstreamBytesSent,
+        "upstream_bytes_received" => Var::UpstreamBytesReceived,
+        "upstream_response_length" => Var::UpstreamResponseLength,
+        "request_body" => Var::RequestBody,
         "status" => Var::Status,
         "pid" => Var::Pid,
         "binary_remote_addr" => Var::BinaryRemoteAddr,
@@ -298,7 +310,6 @@ fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
 
 /// Variables of nginx's that this version has not.
 const UNSUPPORTED: &str = "\
-request_body server_addr_port slice_range tcpinfo_rtt tcpinfo_rttvar \
-tcpinfo_snd_cwnd tcpinfo_rcv_space upstream_bytes_received upstream_bytes_sent \
-upstream_cache_status upstream_response_length geoip_country_code invalid_referer secure_link secure_link_expires \
+server_addr_port slice_range tcpinfo_rtt tcpinfo_rttvar \
+tcpinfo_snd_cwnd tcpinfo_rcv_space upstream_cache_status geoip_country_code invalid_referer secure_link secure_link_expires \
 uid_got uid_set";

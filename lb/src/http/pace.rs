@@ -57,7 +57,7 @@ impl Gateway {
             .unwrap_or(0);
         let free_bytes = size(&guard.rate_after).unwrap_or(0);
         ctx.flow.limit_rate = Some(rate);
-        (rate > 0).then(|| Pace {
+        (rate > 0).then_some(Pace {
             start: ctx.started,
             rate_bytes_s: rate,
             free_bytes,

@@ -10,6 +10,7 @@ mod ciphers;
 mod guard;
 mod host_name;
 mod http;
+mod limits;
 mod listen;
 mod location;
 mod pass;

@@ -7,6 +7,7 @@
 
 mod balancing;
 mod ciphers;
+mod cluster;
 mod http;
 mod listen;
 mod location;
@@ -103,6 +104,7 @@ pub(super) fn lower(
             kind: Kind::Syntax,
         });
     }
+    cluster::properties(tree, &lowering, &mut config)?;
     listen::check_conflicts(&mut config)?;
     listen::check_tls(&config)?;
     lowering.noops.sort_by_key(|no_op| {

@@ -1,4 +1,5 @@
-//! How an upstream chooses: `least_conn`, `ip_hash`, `hash`, `random`, `least_time`, `sticky`.
+//! How an upstream chooses: `least_conn`, `ip_hash`, `hash`, `random`, `least_time`, `least_load`,
+//! `sticky`.
 
 use super::super::error::{Error, Kind};
 use super::super::model::{Method, SameSite, Sticky};
@@ -22,6 +23,7 @@ pub(super) fn method(d: &Directive, names: &Names) -> Result<Option<Method>, Err
         },
         "random" => random(d)?,
         "least_time" => least_time(d)?,
+        "least_load" => Method::LeastLoad,
         _ => return Ok(None),
     }))
 }

@@ -12,7 +12,7 @@ use super::super::regex::Regex;
 use super::super::template::{self, Names};
 use super::location::{self, Place};
 use super::scope::{Inherited, Scope, value_of};
-use super::{Lowering, listen, script, tls, upstream, variable, web};
+use super::{Lowering, cluster, listen, script, tls, upstream, variable, web};
 
 /// What locations refer to.
 pub(super) struct Refs {
@@ -65,7 +65,7 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     }
     http.upstreams = refs.upstreams;
     http.logs = refs.logs;
-    upstream::check_nodes(&mut http.upstreams, true);
+    cluster::check_nodes(&mut http.upstreams, true);
     Ok(http)
 }
 

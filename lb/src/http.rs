@@ -8,11 +8,14 @@
 //! `upstream`, `rewritten` and `failure` for what they do; `target`, `choice` and `tries` say where
 //! a request goes, `reply` and `answer` are the answers the balancer gives itself.
 
+mod absolute;
+mod accel;
 mod access;
 mod answer;
 mod apr1;
 mod choice;
 mod conn;
+mod cookies;
 mod ctx;
 mod failure;
 mod files;
@@ -22,6 +25,7 @@ mod log;
 mod logged;
 mod machine;
 mod proxy;
+mod real_ip;
 mod reply;
 mod request;
 mod rewritten;

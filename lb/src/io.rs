@@ -4,7 +4,7 @@
 //! able to give back what it read ([`Io::unread`]), and who serves must not care what lies
 //! below. Limits: what is given back is what was read, so it is the reader's bound that holds.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -68,7 +68,7 @@ impl Io {
     /// there if `keepalive` says so; neither is for unix sockets.
     pub(crate) async fn connect_from(
         addr: &Addr,
-        bind: Option<IpAddr>,
+        bind: Option<SocketAddr>,
         keepalive: bool,
     ) -> std::io::Result<Self> {
         match addr {
@@ -79,8 +79,8 @@ impl Io {
                     TcpSocket::new_v6()?
                 };
                 socket.set_keepalive(keepalive)?;
-                if let Some(ip) = bind {
-                    socket.bind((ip, 0).into())?;
+                if let Some(from) = bind {
+                    socket.bind(from)?;
                 }
                 let stream = socket.connect(*addr).await?;
                 stream.set_nodelay(true)?;

@@ -8,11 +8,13 @@
 mod balancing;
 mod ciphers;
 mod cluster;
+mod guard;
 mod http;
 mod listen;
 mod location;
 mod pass;
 mod passing;
+mod rewriting;
 mod scope;
 mod script;
 mod stream;

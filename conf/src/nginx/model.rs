@@ -4,6 +4,7 @@
 //! loading, so that a request meets only values. Units in the names; defaults are nginx's
 //! (1.31) unless a field says otherwise.
 
+pub mod guard;
 pub mod names;
 pub mod proxy;
 pub mod stream;
@@ -205,6 +206,8 @@ pub struct Common {
     pub web: web::Web,
     /// Where requests are logged, for a process that runs as nginx.
     pub access_logs: Vec<AccessLog>,
+    /// What holds for a client before it is served.
+    pub guard: guard::Guard,
 }
 
 /// `add_header`

@@ -49,6 +49,10 @@ impl Gateway {
             let name = "WWW-Authenticate".to_owned();
             reply.headers.push((name, challenge.into_bytes()));
         }
+        if let Some(kept) = ctx.kept.take() {
+            reply.content_type = kept.content_type.unwrap_or(reply.content_type);
+            reply.headers.extend(kept.headers);
+        }
         ctx.status = Some(reply.status);
         let headers = self.added(session, ctx, reply.status, modified, Some(&reply));
         for (name, value) in headers {

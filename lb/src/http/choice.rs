@@ -5,6 +5,8 @@
 //! every balancer with the same configuration, without telling the address. It guards nothing:
 //! a client that makes one up gets the server it might have got anyway.
 
+use std::time::Duration;
+
 use http::HeaderValue;
 use http::header::COOKIE;
 use md5::{Digest as _, Md5};
@@ -38,10 +40,7 @@ impl Gateway {
 
     fn own_way(&self, session: &Session, ctx: &Ctx, group: &Group) -> Walk {
         let key = match &group.method {
-            Method::IpHash => {
-                let remote = ctx.conn.as_ref().and_then(|conn| conn.remote);
-                address_key(remote.map(|addr| addr.ip()))
-            }
+            Method::IpHash => address_key(ctx.remote().map(|addr| addr.ip())),
             Method::Hash { key, .. } => self.values(session, ctx).value(key).into_owned(),
             _ => Vec::new(),
         };
@@ -89,6 +88,11 @@ fn line(sticky: &Sticky, id: &str, values: &Values<'_>) -> Vec<u8> {
     if let Some(seconds) = sticky.expires_s {
         if seconds == Sticky::EXPIRES_MAX_S {
             line.extend_from_slice(b"; expires=Thu, 31-Dec-37 23:55:55 GMT");
+        } else {
+            let until = super::reply::now() + Duration::from_secs(seconds);
+            let until = chrono::DateTime::<chrono::Utc>::from(until);
+            let until = until.format("; expires=%a, %d-%b-%y %H:%M:%S GMT");
+            line.extend_from_slice(until.to_string().as_bytes());
         }
         line.extend_from_slice(format!("; max-age={seconds}").as_bytes());
     }
@@ -106,9 +110,11 @@ fn line(sticky: &Sticky, id: &str, values: &Values<'_>) -> Vec<u8> {
         Some(SameSite::Value(template)) => {
             let value = values.value(template);
             let words = ["strict", "lax", "none"];
-            words
+            let known = words
                 .into_iter()
-                .find(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+                .find(|word| value.eq_ignore_ascii_case(word.as_bytes()));
+            // One that is none of them is the strictest.
+            known.or((!value.is_empty()).then_some("strict"))
         }
         None => None,
     };

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::accel::Kept;
 use super::conn::Conn;
 use super::flow::Flow;
+use super::real_ip::Behind;
 use super::reply::Reply;
 use super::target::Target;
 use super::tries::Tries;
@@ -16,6 +18,8 @@ use crate::group::Lease;
 #[derive(Debug)]
 pub(crate) struct Ctx {
     pub(crate) conn: Option<Arc<Conn>>,
+    /// Who a believed proxy stands for.
+    pub(crate) behind: Option<Behind>,
     pub(crate) started: Instant,
     /// Place of the server.
     pub(crate) server: usize,
@@ -53,8 +57,10 @@ pub(crate) struct Ctx {
     /// What a URL with variables came to.
     pub(crate) target: Option<Target>,
     pub(crate) tries: Tries,
-    /// `X-Accel-Limit-Rate` of the answer, in bytes a second; zero is no limit.
-    pub(crate) accel_rate: Option<u64>,
+    /// How fast the answer may come, in bytes a second; zero is no limit.
+    pub(crate) rate: u64,
+    /// Headers of an answer that was given up for the one to come.
+    pub(crate) kept: Option<Box<Kept>>,
     /// `X-Accel-Redirect` of the answer that is given up for it.
     pub(crate) accel: Option<Vec<u8>>,
     /// What `proxy_set_body` puts in place of the client's body has been sent.
@@ -66,6 +72,7 @@ impl Ctx {
     pub(crate) fn new() -> Self {
         Self {
             conn: None,
+            behind: None,
             started: Instant::now(),
             server: 0,
             location: None,
@@ -86,7 +93,8 @@ impl Ctx {
             status: None,
             target: None,
             tries: Tries::default(),
-            accel_rate: None,
+            rate: 0,
+            kept: None,
             accel: None,
             body_set: false,
         }

@@ -64,8 +64,7 @@ impl Gateway {
             return;
         }
         let phase = match sent_on {
-            Some(target) if target.first() == Some(&b'@') => self.to_named(ctx, &target),
-            Some(target) => self.redirect_inside(ctx, &target),
+            Some(target) => self.sent_on(ctx, &target),
             None => Phase::Fail(status),
         };
         match self.run(session, ctx, phase) {
@@ -178,7 +177,7 @@ impl Gateway {
         // nginx's fields in nginx's order; the reason comes after them.
         tracing::error!(
             connection = ctx.conn.as_ref().map_or(0, |conn| conn.serial),
-            client = ctx.conn.as_ref().map_or("-", |conn| conn.remote_text.as_str()),
+            client = ctx.remote_text(),
             server = server.and_then(|it| it.model.names.first()).map_or("", String::as_str),
             request = %format_args!("{} {target} {:?}", request.method, request.version),
             upstream = %format_args!("{scheme}://{}{target}", peer.unwrap_or(upstream)),

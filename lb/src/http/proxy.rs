@@ -10,6 +10,7 @@ use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
+use weir_conf::nginx::model::proxy::Bind;
 use weir_conf::nginx::model::{Common, Server as ServerModel};
 
 use super::conn::{self, Conn};
@@ -21,6 +22,7 @@ use super::reply::{Reply, Step};
 use super::request::limit;
 use super::rewritten::{is_sound, pause};
 use super::site::{Location, Site};
+use super::tries::{header_bytes, request_bytes};
 use super::vars::Values;
 use crate::balance::Outcome;
 use crate::owners::StreamOwners;
@@ -129,7 +131,13 @@ impl ProxyHttp for Gateway {
             self.error_page(session, ctx, &mut error);
             return Err(error);
         };
-        let Some(peer) = proxy.pingora_peer(&lease.peer().addr, &group, ctx.target.as_ref()) else {
+        let bind = match &proxy.model.passing.bind {
+            None => None,
+            Some(Bind::Fixed(addr)) => Some(*addr),
+            Some(Bind::Variable(template)) => self.bound_to(session, ctx, template),
+        };
+        let target = ctx.target.as_ref();
+        let Some(peer) = proxy.pingora_peer(&lease.peer().addr, &group, target, bind) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
         };
         ctx.tries.begin(&lease.peer().name);
@@ -163,7 +171,9 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        self.prepare(session, request, ctx)
+        self.prepare(session, request, ctx)?;
+        ctx.tries.gave(request_bytes(request));
+        Ok(())
     }
 
     async fn request_body_filter(
@@ -178,6 +188,8 @@ impl ProxyHttp for Gateway {
             return Err(Error::new_down(ErrorType::HTTPStatus(413)));
         }
         self.replace_body(session, ctx, body);
+        ctx.tries
+            .gave(body.as_ref().map_or(0, |body| body.len() as u64));
         Ok(())
     }
 
@@ -194,14 +206,14 @@ impl ProxyHttp for Gateway {
         if !is_sound(&response.headers) {
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
-        ctx.tries.answered(status);
-        ctx.accel_rate = self.accel_rate(ctx, &response.headers);
+        ctx.tries.answered(status, header_bytes(response));
         ctx.answered = true;
         ctx.status = Some(status);
         if let Some(lease) = &ctx.lease {
             lease.answer_began();
         }
         ctx.upstream_headers = Some(response.headers.clone());
+        ctx.rate = self.rate(session, ctx);
         ctx.accel = self.accel_redirect(ctx, &response.headers);
         if ctx.accel.is_some() {
             ctx.intercepted = true;
@@ -213,8 +225,10 @@ impl ProxyHttp for Gateway {
         }
         if status >= 300 && self.web(ctx).intercept_errors && self.has_page(ctx, status) {
             ctx.intercepted = true;
-            let challenge = response.headers.get("www-authenticate");
-            ctx.flow.challenge = challenge.and_then(|it| Some(it.to_str().ok()?.to_owned()));
+            let challenges = response.headers.get_all("www-authenticate").iter();
+            let challenges: Vec<_> = challenges.filter_map(|it| it.to_str().ok()).collect();
+            // A list is one header's worth (RFC 9110 section 5.3).
+            ctx.flow.challenge = (!challenges.is_empty()).then(|| challenges.join(", "));
             return Err(Error::new_up(ErrorType::HTTPStatus(status)));
         }
         if status == 101 {
@@ -232,13 +246,9 @@ impl ProxyHttp for Gateway {
         _: bool,
         ctx: &mut Ctx,
     ) -> pingora::Result<Option<Duration>> {
-        let rate = match ctx.accel_rate {
-            Some(rate) => rate,
-            None => self
-                .proxy(ctx)
-                .map_or(0, |(_, proxy)| proxy.model.passing.limit_rate),
-        };
-        Ok(pause(body.as_ref().map_or(0, Bytes::len), rate))
+        let bytes = body.as_ref().map_or(0, Bytes::len);
+        ctx.tries.took(bytes as u64);
+        Ok(pause(bytes, ctx.rate))
     }
 
     async fn response_filter(

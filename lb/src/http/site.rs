@@ -2,6 +2,8 @@
 //! Pingora wants them.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,13 +113,23 @@ impl Proxy {
         addr: &Addr,
         group: &Group,
         target: Option<&Target>,
+        bind: Option<SocketAddr>,
     ) -> Option<HttpPeer> {
         let mut peer = pingora_peer(addr, &self.model, group)?;
+        if let Some(addr) = bind {
+            let mut from = BindTo::default();
+            from.addr = Some(addr);
+            peer.options.bind_to = Some(from);
+            // One that came from another address is not taken.
+            let mut hasher = DefaultHasher::new();
+            (group.serial, addr).hash(&mut hasher);
+            peer.group_key = hasher.finish();
+        }
         let wanted = target.is_none_or(|target| target.secure);
         if let Some(secure) = self.secure.as_ref().filter(|_| wanted) {
-            let connect: Arc<dyn L4Connect + Send + Sync> = match target {
-                Some(target) => Arc::new(secure.for_host(&target.host)),
-                None => Arc::clone(secure) as _,
+            let connect: Arc<dyn L4Connect + Send + Sync> = match (target, bind) {
+                (None, None) => Arc::clone(secure) as _,
+                (target, bind) => Arc::new(secure.made_for(target.map(|it| &*it.host), bind)),
             };
             peer.options.custom_l4 = Some(connect);
             // Never one that another location, with other settings, has left.
@@ -250,7 +262,7 @@ fn make_proxy(
         Some(tls) => Some(Arc::new(Secure {
             client: Arc::new(TlsClient::new(tls)?),
             limit: Duration::from_millis(model.connect_timeout_ms),
-            bind: model.passing.bind,
+            bind: None,
             keepalive: model.passing.socket_keepalive,
         })),
         None => None,
@@ -285,11 +297,6 @@ fn pingora_peer(addr: &Addr, proxy: &model::Proxy, group: &Group) -> Option<Http
     peer.options.write_timeout = time(proxy.send_timeout_ms);
     // Each upstream keeps its own: what one may carry is the upstream's to say.
     peer.group_key = group.serial;
-    peer.options.bind_to = proxy.passing.bind.map(|ip| {
-        let mut bind = BindTo::default();
-        bind.addr = Some((ip, 0).into());
-        bind
-    });
     peer.options.tcp_keepalive = proxy.passing.socket_keepalive.then(|| KEEPALIVE.clone());
     peer.options.idle_timeout = time(group.keepalive_timeout_ms);
     Some(peer)

@@ -14,6 +14,7 @@ use std::net::IpAddr;
 
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
+use weir_conf::nginx::Regex;
 use weir_conf::nginx::model;
 use weir_conf::nginx::model::stream::StreamVar;
 use weir_conf::nginx::template::{Part, Template, Var};
@@ -22,7 +23,7 @@ use super::conn::Conn;
 use super::proxy::{Ctx, Gateway};
 use super::reply::Reply;
 use super::site::Site;
-use super::tries::Time;
+use super::tries::{Count, Time};
 use super::uri;
 
 /// How deep a variable may be made of others.
@@ -57,6 +58,11 @@ impl Values<'_> {
         let mut out = Vec::with_capacity(64);
         self.write(template, &mut out);
         Cow::Owned(out)
+    }
+
+    /// Whether an expression matches; its groups are kept.
+    pub(crate) fn matches(&self, regex: &Regex, subject: &[u8]) -> bool {
+        self.gateway.matches(regex, subject, self.ctx)
     }
 
     /// `$uri`
@@ -106,6 +112,8 @@ impl Values<'_> {
             Var::RemoteAddr
             | Var::BinaryRemoteAddr
             | Var::RemotePort
+            | Var::RealipRemoteAddr
+            | Var::RealipRemotePort
             | Var::ServerAddr
             | Var::ServerPort
             | Var::Connection
@@ -133,6 +141,10 @@ impl Values<'_> {
             Var::UpstreamConnectTime => self.ctx.tries.write_times(Time::Connect, out),
             Var::UpstreamHeaderTime => self.ctx.tries.write_times(Time::Header, out),
             Var::UpstreamResponseTime => self.ctx.tries.write_times(Time::Response, out),
+            Var::UpstreamBytesSent => self.ctx.tries.write_counts(Count::Sent, out),
+            Var::UpstreamBytesReceived => self.ctx.tries.write_counts(Count::Received, out),
+            Var::UpstreamResponseLength => self.ctx.tries.write_counts(Count::Body, out),
+            Var::RequestBody => self.request_body(out),
             Var::UpstreamHttp(name) => self.upstream_header(name, out),
             Var::UpstreamCookie(name) => self.upstream_cookie(name, out),
             Var::SentHttp(name) => self.sent_header(name, out),
@@ -147,6 +159,13 @@ impl Values<'_> {
             }
             Var::Stream(var) => self.told(*var, out),
             _ => self.of_answer(var, out),
+        }
+    }
+
+    /// `$request_body`: what was read of it, if that is all of it and it is in memory.
+    fn request_body(&self, out: &mut Vec<u8>) {
+        if let Some(body) = self.session.as_downstream().get_retry_buffer() {
+            out.extend_from_slice(&body);
         }
     }
 
@@ -220,13 +239,18 @@ impl Values<'_> {
     fn of_connection(&self, var: &Var, out: &mut Vec<u8>) {
         let Some(conn) = self.conn else { return };
         match var {
-            Var::RemoteAddr => out.extend_from_slice(conn.remote_text.as_bytes()),
-            Var::BinaryRemoteAddr => match conn.remote.map(|addr| addr.ip()) {
+            Var::RemoteAddr => out.extend_from_slice(self.ctx.remote_text().as_bytes()),
+            Var::BinaryRemoteAddr => match self.ctx.remote().map(|addr| addr.ip()) {
                 Some(IpAddr::V4(addr)) => out.extend_from_slice(&addr.octets()),
                 Some(IpAddr::V6(addr)) => out.extend_from_slice(&addr.octets()),
                 None => out.extend_from_slice(b"unix:"),
             },
-            Var::RemotePort => write_number(out, conn.remote.map(|addr| addr.port())),
+            Var::RemotePort => {
+                let port = self.ctx.remote().map(|addr| addr.port());
+                write_number(out, port.filter(|port| *port > 0));
+            }
+            Var::RealipRemoteAddr => out.extend_from_slice(conn.remote_text.as_bytes()),
+            Var::RealipRemotePort => write_number(out, conn.remote.map(|addr| addr.port())),
             Var::ServerAddr => {
                 if let Some(addr) = conn.local {
                     let _ = write!(out, "{}", addr.ip());

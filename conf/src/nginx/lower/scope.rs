@@ -9,10 +9,13 @@ use super::super::model::{AddHeader, Common, NextUpstream};
 use super::super::parse::Directive;
 use super::super::template::{self, Template};
 use super::super::value as values;
+use super::guard::GuardScope;
 use super::http::Refs;
-use super::passing::PassingScope;
+use super::passing::{Pairs, PassingScope};
 use super::web::Pages;
-use super::{Lowering, Once, invalid_parameter, invalid_value, number, size_bytes, time_ms};
+use super::{
+    Lowering, Once, invalid_parameter, invalid_value, number, rewriting, size_bytes, time_ms,
+};
 
 /// What one block sets itself.
 #[derive(Debug, Clone, Default)]
@@ -39,13 +42,14 @@ pub(super) struct Scope {
     pub(super) next_timeout_ms: Option<u64>,
     pub(super) passing: PassingScope,
     pub(super) pages: Pages,
+    pub(super) guard: GuardScope,
 }
 
 /// `proxy_redirect` as written; `default` needs the location to be worked out.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Redirects {
     pub(super) default: bool,
-    pub(super) pairs: Vec<(Template, Template)>,
+    pub(super) pairs: Pairs,
 }
 
 impl Scope {
@@ -65,6 +69,9 @@ impl Scope {
                 continue;
             }
             if scope.pages.read(directive, refs, &mut once)? {
+                continue;
+            }
+            if scope.guard.read(directive, lowering, &mut once)? {
                 continue;
             }
             if scope.scalar(directive, lowering)? {
@@ -140,15 +147,9 @@ impl Scope {
                     ("off", None) => {}
                     ("default", None) => redirects.default = true,
                     (_, None) => return Err(invalid_parameter(d, first)),
-                    (from, Some(_)) if !from.starts_with('~') => {
-                        redirects
-                            .pairs
-                            .push((value(d, 0, refs)?, value(d, 1, refs)?));
-                    }
-                    _ => {
-                        let message =
-                            "expressions in \"proxy_redirect\" are not supported by weir yet";
-                        return Err(d.fault(Kind::Unsupported, message));
+                    (from, Some(_)) => {
+                        let from = rewriting::pattern(d, from, refs)?;
+                        redirects.pairs.push((from, value(d, 1, refs)?));
                     }
                 }
             }
@@ -228,6 +229,7 @@ impl Inherited {
             next_timeout_ms: inner.next_timeout_ms.or(outer.next_timeout_ms),
             passing: inner.passing.within(&outer.passing),
             pages: outer.pages.with(inner.pages),
+            guard: inner.guard.within(&outer.guard),
         })
     }
 
@@ -256,6 +258,7 @@ impl Inherited {
             access_log: scope.access_log.unwrap_or(true),
             web: scope.pages.resolve(refs),
             access_logs: scope.access_logs.clone().unwrap_or_default(),
+            guard: scope.guard.resolve(),
         }
     }
 

@@ -83,7 +83,14 @@ fn collect(block: &Directive, names: &mut Names, is_own: fn(&str) -> bool) -> Re
                 "args" | "limit_rate" => {}
                 name => add(child, name, names, is_own)?,
             },
-            "location" | "if" | "rewrite" | "server_name" => {
+            "location"
+            | "if"
+            | "rewrite"
+            | "server_name"
+            | "proxy_redirect"
+            | "proxy_cookie_domain"
+            | "proxy_cookie_path"
+            | "proxy_cookie_flags" => {
                 let patterns = child.args.iter();
                 for name in patterns.flat_map(|token| group_names(&token.text)) {
                     add(child, &name, names, is_own)?;

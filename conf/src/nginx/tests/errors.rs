@@ -244,20 +244,14 @@ fn the_unsupported_is_refused() {
             "directive \"content_by_lua_block\"",
         ),
         ("listen 81 quic;", "the \"quic\" parameter of \"listen\""),
-        ("proxy_bind $host;", "variables and \"transparent\""),
         (
-            "proxy_limit_rate $host;",
-            "variables in \"proxy_limit_rate\"",
+            "proxy_bind $host transparent;",
+            "\"transparent\" in \"proxy_bind\"",
         ),
         (
             "proxy_ignore_client_abort on;",
             "\"proxy_ignore_client_abort on\"",
         ),
-        (
-            "proxy_cookie_path ~x y;",
-            "expressions in \"proxy_cookie_path\"",
-        ),
-        ("proxy_cookie_flags ~x secure;", "expressions and variables"),
         ("autoindex on;", "directive \"autoindex\""),
         ("add_header X $ssl_curve;", "variable \"ssl_curve\""),
         ("proxy_http_version 2;", "\"proxy_http_version 2\""),

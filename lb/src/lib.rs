@@ -23,6 +23,7 @@ mod health;
 mod http;
 mod io;
 mod l4;
+mod limits;
 mod listen;
 mod members;
 mod metrics;

@@ -10,6 +10,7 @@ mod ciphers;
 mod cluster;
 mod guard;
 mod http;
+mod limits;
 mod listen;
 mod location;
 mod pass;

@@ -127,6 +127,10 @@ pub struct Http {
     pub servers: Vec<Server>,
     /// Variables that the file makes.
     pub variables: Vec<variable::Variable>,
+    /// `limit_req_zone`
+    pub request_zones: Vec<guard::RequestZone>,
+    /// `limit_conn_zone`
+    pub connection_zones: Vec<guard::Zone>,
     /// Formats and files of access logs, for a process that runs as nginx.
     pub logs: Logs,
 }

@@ -36,8 +36,8 @@ pub(crate) struct Flow {
     pub(crate) add_path: bool,
     /// `WWW-Authenticate` for a 401.
     pub(crate) challenge: Option<String>,
-    /// `$limit_rate`
-    pub(crate) limit_rate: u64,
+    /// `$limit_rate`, in bytes a second, if it was set or is known; zero is no limit.
+    pub(crate) limit_rate: Option<u64>,
     id: OnceLock<String>,
     slots: Mutex<Vec<Option<Arc<[u8]>>>>,
     captures: Mutex<Option<Captures>>,
@@ -57,7 +57,7 @@ impl Default for Flow {
             as_get: false,
             add_path: false,
             challenge: None,
-            limit_rate: 0,
+            limit_rate: None,
             id: OnceLock::new(),
             slots: Mutex::default(),
             captures: Mutex::default(),

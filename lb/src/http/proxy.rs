@@ -108,6 +108,9 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut Ctx,
     ) -> pingora::Result<Box<HttpPeer>> {
+        if let Some(step) = ctx.resume.take() {
+            self.resume(session, ctx, step).await?;
+        }
         let Some((_, proxy)) = self.proxy(ctx) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
         };
@@ -207,6 +210,9 @@ impl ProxyHttp for Gateway {
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
         ctx.tries.answered(status, header_bytes(response));
+        if let Some(rate) = self.accel_rate(ctx, &response.headers) {
+            ctx.flow.limit_rate = Some(rate);
+        }
         ctx.answered = true;
         ctx.status = Some(status);
         if let Some(lease) = &ctx.lease {
@@ -238,7 +244,7 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    /// `proxy_limit_rate` and `X-Accel-Limit-Rate`: how long to wait after a piece.
+    /// `proxy_limit_rate`: how long to wait after a piece.
     fn upstream_response_body_filter(
         &self,
         _: &mut Session,
@@ -249,6 +255,17 @@ impl ProxyHttp for Gateway {
         let bytes = body.as_ref().map_or(0, Bytes::len);
         ctx.tries.took(bytes as u64);
         Ok(pause(bytes, ctx.rate))
+    }
+
+    /// `limit_rate`: how long a piece waits.
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<Option<Duration>> {
+        Ok(self.wait_for(session, ctx, body.as_ref().map_or(0, Bytes::len)))
     }
 
     async fn response_filter(
@@ -298,14 +315,15 @@ impl ProxyHttp for Gateway {
             session.set_keepalive(None);
             let reply = match ctx.pending.take() {
                 Some(reply) => reply,
-                None => match self.run(session, ctx, Phase::Fail(status)) {
+                None => match self.go(session, ctx, Phase::Fail(status)).await {
                     Step::Reply(reply) => reply,
                     // Too late for another upstream.
-                    Step::Close | Step::Proxy => Reply::page(status),
+                    _ => Reply::page(status),
                 },
             };
             let reply = self.finish(session, ctx, reply);
-            if reply.send(session).await.is_ok() {
+            let pace = self.pace(session, ctx);
+            if reply.send(session, pace).await.is_ok() {
                 linger(session).await;
             }
         }

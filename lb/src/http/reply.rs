@@ -1,12 +1,16 @@
 //! Answers the balancer gives itself: `return`, files, and the pages for what went wrong.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio::time::Instant;
+
+use super::machine::Phase;
+use super::pace::Pace;
 
 /// What the `Server` header of our own answers says.
 pub(crate) const SERVER: &str = "weir";
@@ -23,6 +27,8 @@ pub(crate) enum Step {
     Close,
     /// It goes to the location's upstream.
     Proxy,
+    /// It goes on from there after this time.
+    Wait(Duration, Box<Phase>),
 }
 
 /// An answer.
@@ -148,7 +154,11 @@ impl Reply {
     }
 
     /// Writes it. A HEAD request and statuses without a body get the header alone.
-    pub(crate) async fn send(self, session: &mut Session) -> pingora::Result<()> {
+    pub(crate) async fn send(
+        self,
+        session: &mut Session,
+        mut pace: Option<Pace>,
+    ) -> pingora::Result<()> {
         let header = Box::new(self.header()?);
         let bare = !has_body(self.status)
             || self.length() == 0
@@ -158,13 +168,30 @@ impl Reply {
             return Ok(());
         }
         match self.body {
-            Body::Bytes(bytes) => session.write_response_body(Some(bytes), true).await,
-            Body::File(file) => send_file(file, session).await,
+            Body::Bytes(bytes) => {
+                wait(&mut pace, bytes.len()).await;
+                session.write_response_body(Some(bytes), true).await
+            }
+            Body::File(file) => send_file(file, session, pace).await,
         }
     }
 }
 
-async fn send_file(body: FileBody, session: &mut Session) -> pingora::Result<()> {
+/// Waits until a piece of so many bytes is due.
+async fn wait(pace: &mut Option<Pace>, bytes: usize) {
+    let time = pace
+        .as_mut()
+        .and_then(|pace| pace.wait(bytes, Instant::now()));
+    if let Some(time) = time {
+        tokio::time::sleep(time).await;
+    }
+}
+
+async fn send_file(
+    body: FileBody,
+    session: &mut Session,
+    mut pace: Option<Pace>,
+) -> pingora::Result<()> {
     let fault = |error| {
         pingora::Error::because(
             pingora::ErrorType::FileReadError,
@@ -179,8 +206,9 @@ async fn send_file(body: FileBody, session: &mut Session) -> pingora::Result<()>
             .await
             .map_err(fault)?;
     }
+    let most = pace.map_or(PIECE_BYTES, |pace| pace.piece_bytes(PIECE_BYTES));
     while left > 0 {
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(most);
         let mut piece = BytesMut::with_capacity(wanted);
         while piece.len() < wanted {
             let mut rest = (&mut file).take((wanted - piece.len()) as u64);
@@ -191,6 +219,7 @@ async fn send_file(body: FileBody, session: &mut Session) -> pingora::Result<()>
             }
         }
         left -= piece.len() as u64;
+        wait(&mut pace, piece.len()).await;
         session
             .write_response_body(Some(piece.freeze()), left == 0)
             .await?;
@@ -202,7 +231,7 @@ async fn send_file(body: FileBody, session: &mut Session) -> pingora::Result<()>
 pub(super) fn now() -> SystemTime {
     use weir_cluster::WallClock as _;
     let ms = u64::try_from(weir_cluster::SystemClock.now_ms()).unwrap_or(0);
-    SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(ms)
+    SystemTime::UNIX_EPOCH + Duration::from_millis(ms)
 }
 
 /// nginx's own statuses are for error pages alone: without one the client sees 400 and why.

@@ -39,11 +39,11 @@ impl Gateway {
             Err(status) => {
                 // The server is not known for sure: answer and close, as nginx does.
                 session.set_keepalive(None);
-                self.run(session, ctx, Phase::Fail(status))
+                self.go(session, ctx, Phase::Fail(status)).await
             }
             Ok(()) => {
                 self.find_client(session, ctx);
-                let step = self.run(session, ctx, Phase::Server);
+                let step = self.go(session, ctx, Phase::Server).await;
                 self.apply(session, ctx);
                 step
             }
@@ -62,9 +62,12 @@ impl Gateway {
             }
             Step::Reply(reply) => {
                 let reply = self.finish(session, ctx, reply);
-                reply.send(session).await?;
+                let pace = self.pace(session, ctx);
+                reply.send(session, pace).await?;
                 Ok(true)
             }
+            // `go` has waited.
+            Step::Wait(..) => Ok(true),
         }
     }
 

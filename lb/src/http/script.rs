@@ -191,7 +191,7 @@ fn set(ctx: &mut Ctx, target: Target, value: Vec<u8>) {
         }
         Target::LimitRate => {
             let text = String::from_utf8_lossy(&value).into_owned();
-            ctx.flow.limit_rate = weir_conf::nginx::size_bytes(&text).unwrap_or(0);
+            ctx.flow.limit_rate = Some(weir_conf::nginx::size_bytes(&text).unwrap_or(0));
         }
     }
 }

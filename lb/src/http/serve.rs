@@ -83,6 +83,11 @@ impl Front {
         })
     }
 
+    /// Takes over what the one before has counted.
+    pub(crate) fn learn(&self, before: &Self) {
+        self.site.learn(&before.site);
+    }
+
     pub(crate) fn groups(&self) -> &[Arc<Group>] {
         &self.site.groups
     }

@@ -297,7 +297,17 @@ impl Values<'_> {
                 self.of_files(var, out);
             }
             Var::Hostname => out.extend_from_slice(self.site.hostname.as_bytes()),
-            Var::LimitRate => write_number(out, Some(self.ctx.flow.limit_rate)),
+            Var::LimitRate => {
+                write_number(out, Some(self.ctx.flow.limit_rate.unwrap_or(0)));
+            }
+            Var::LimitReqStatus => {
+                let status = self.ctx.limited.requests.unwrap_or_default();
+                out.extend_from_slice(status.as_bytes());
+            }
+            Var::LimitConnStatus => {
+                let status = self.ctx.limited.connections.unwrap_or_default();
+                out.extend_from_slice(status.as_bytes());
+            }
             Var::NginxVersion => out.extend_from_slice(NGINX_VERSION.as_bytes()),
             Var::Pipe => out.push(b'.'),
             Var::Msec | Var::TimeLocal | Var::TimeIso8601 => of_time(var, out),

@@ -10,6 +10,7 @@ use super::super::model::{Http, Server, Upstream};
 use super::super::parse::Directive;
 use super::super::regex::Regex;
 use super::super::template::{self, Names};
+use super::limits::Zones;
 use super::location::{self, Place};
 use super::scope::{Inherited, Scope, value_of};
 use super::{Lowering, cluster, listen, script, tls, upstream, variable, web};
@@ -21,6 +22,8 @@ pub(super) struct Refs {
     /// Where relative paths begin.
     prefix: PathBuf,
     pub(super) logs: Logs,
+    /// What requests and connections are counted in.
+    pub(super) zones: Zones,
 }
 
 impl Refs {
@@ -46,7 +49,9 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
         names,
         prefix: lowering.prefix.clone(),
         logs: Logs::default(),
+        zones: Zones::default(),
     };
+    refs.zones = Zones::of(block, &|d, text| value_of(d, text, &refs))?;
     refs.logs = logs(block, &refs)?;
     let mut outer = Inherited::default();
     if let Some(path) = lowering.options.access_log.as_ref() {
@@ -66,6 +71,8 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     http.upstreams = refs.upstreams;
     http.logs = refs.logs;
     cluster::check_nodes(&mut http.upstreams, true);
+    http.request_zones = refs.zones.requests;
+    http.connection_zones = refs.zones.connections;
     Ok(http)
 }
 

@@ -71,7 +71,7 @@ impl Scope {
             if scope.pages.read(directive, refs, &mut once)? {
                 continue;
             }
-            if scope.guard.read(directive, lowering, &mut once)? {
+            if scope.guard.read(directive, refs, lowering, &mut once)? {
                 continue;
             }
             if scope.scalar(directive, lowering)? {

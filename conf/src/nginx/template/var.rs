@@ -113,6 +113,10 @@ pub enum Var {
     Https,
     /// `$limit_rate`, in bytes a second.
     LimitRate,
+    /// `$limit_req_status`
+    LimitReqStatus,
+    /// `$limit_conn_status`
+    LimitConnStatus,
     /// `$msec`: the time in seconds with milliseconds.
     Msec,
     /// `$nginx_version`
@@ -241,6 +245,8 @@ fn builtin(lower: &str) -> Option<Var> {
         "hostname" => Var::Hostname,
         "https" => Var::Https,
         "limit_rate" => Var::LimitRate,
+        "limit_req_status" => Var::LimitReqStatus,
+        "limit_conn_status" => Var::LimitConnStatus,
         "msec" => Var::Msec,
         "nginx_version" => Var::NginxVersion,
         "pipe" => Var::Pipe,

@@ -30,6 +30,7 @@ mod metrics;
 mod owners;
 mod proxy_protocol;
 mod run;
+mod shared_vars;
 mod tls;
 
 pub use access_log::{AccessLogWriter, AccessLogs};

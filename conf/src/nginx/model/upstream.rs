@@ -28,11 +28,22 @@ pub enum Method {
     },
     /// Least average time of answers and fewest connections.
     LeastTime {
-        /// To the answer's end, not to its header.
-        last_byte: bool,
+        /// What ends the time.
+        until: Until,
     },
     /// Least load by what the cluster's nodes report of themselves.
     LeastLoad,
+}
+
+/// What ends the time that `least_time` averages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// `connect`, `stream` only: the connection.
+    Connect,
+    /// `header`, in `stream` `first_byte`: the answer's beginning.
+    FirstByte,
+    /// `last_byte`: its end.
+    LastByte,
 }
 
 /// `sticky cookie`: a client stays with the server that its first request went to.

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 use weir_conf::nginx::Addr;
-use weir_conf::nginx::model::{HealthCheck, Method, Sticky, Upstream, UpstreamNodes};
+use weir_conf::nginx::model::{HealthCheck, Method, Sticky, Until, Upstream, UpstreamNodes};
 
 use crate::balance::{Balancer, Outcome, PeerSpec, Released, Rule, Standing, Walk};
 use crate::metrics::{Metrics, PeerMetrics, UpstreamMetrics};
@@ -209,12 +209,8 @@ impl Group {
         peer
     }
 
-    /// Takes the next peer that is not in `tried`.
-    pub(crate) fn acquire(self: &Arc<Self>, tried: &[usize]) -> Option<Lease> {
-        self.acquire_for(&mut Walk::default(), tried)
-    }
-
-    /// [`Self::acquire`] for a request that has a key, or a peer its client sticks to.
+    /// Takes the next peer that is not in `tried`, for a request or session that may have a key,
+    /// or a peer its client sticks to.
     pub(crate) fn acquire_for(self: &Arc<Self>, walk: &mut Walk, tried: &[usize]) -> Option<Lease> {
         let now_ms = self.now_ms();
         let mut state = self.lock();
@@ -346,9 +342,18 @@ impl Lease {
         &self.peer
     }
 
+    /// The connection is there.
+    pub(crate) fn connected(&self) {
+        self.passed(Until::Connect);
+    }
+
     /// The header of an answer has come.
     pub(crate) fn answer_began(&self) {
-        if self.group.method == (Method::LeastTime { last_byte: false }) {
+        self.passed(Until::FirstByte);
+    }
+
+    fn passed(&self, until: Until) {
+        if self.group.method == (Method::LeastTime { until }) {
             self.group.timed(&self.peer, self.since);
         }
     }
@@ -356,9 +361,8 @@ impl Lease {
     /// Gives it back with what became of it.
     pub(crate) fn finish(mut self, outcome: Outcome) {
         self.open = false;
-        let whole = self.group.method == (Method::LeastTime { last_byte: true });
-        if whole && outcome == Outcome::Answered {
-            self.group.timed(&self.peer, self.since);
+        if outcome == Outcome::Answered {
+            self.passed(Until::LastByte);
         }
         self.group.release(&self.peer, outcome);
     }

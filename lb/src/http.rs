@@ -45,4 +45,5 @@ mod upstream;
 mod uri;
 mod vars;
 
+pub(crate) use route::Hosts;
 pub(crate) use serve::{Endpoint, Front};

@@ -29,6 +29,7 @@ mod members;
 mod metrics;
 mod proxy_protocol;
 mod run;
+mod shared_vars;
 mod tls;
 
 pub use access_log::{AccessLogWriter, AccessLogs};

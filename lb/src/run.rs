@@ -148,7 +148,7 @@ impl Bound {
     /// The addresses of the `stream` block for connections.
     #[must_use]
     pub fn tcp_addresses(&self) -> Vec<Addr> {
-        self.those(|work| matches!(work, Work::Tcp(..)))
+        self.those(|work| matches!(work, Work::Tcp(_)))
     }
 
     /// Serves until `shutdown`; then accepts no more, lets requests and connections in hand end,

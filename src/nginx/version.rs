@@ -13,6 +13,7 @@ const WITH: &[&str] = &[
     "http_ssl_module",
     "http_v2_module",
     "stream",
+    "stream_realip_module",
     "stream_ssl_module",
     "stream_ssl_preread_module",
 ];
@@ -36,11 +37,6 @@ const WITHOUT: &[&str] = &[
     "http_tunnel_module",
     "http-cache",
     "stream_limit_conn_module",
-    "stream_pass_module",
-    "stream_set_module",
-    "stream_upstream_hash_module",
-    "stream_upstream_least_time_module",
-    "stream_upstream_random_module",
 ];
 
 /// The line of `-v`.

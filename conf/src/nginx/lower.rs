@@ -8,6 +8,7 @@
 mod balancing;
 mod ciphers;
 mod guard;
+mod host_name;
 mod http;
 mod limits;
 mod listen;

@@ -16,7 +16,7 @@ pub mod web;
 pub use proxy::{NextUpstream, Proxy};
 pub use stream::{Stream, StreamServer};
 pub use upstream::{
-    HealthCheck, Method, NodeKind, SameSite, Sticky, Upstream, UpstreamNodes, UpstreamServer,
+    HealthCheck, Method, NodeKind, SameSite, Sticky, Until, Upstream, UpstreamNodes, UpstreamServer,
 };
 
 use std::path::PathBuf;

@@ -23,6 +23,7 @@ mod passing;
 mod preread;
 mod reload;
 mod rewriting;
+mod sessions;
 mod tcp;
 mod tls;
 mod tools;

@@ -5,9 +5,9 @@ use super::super::addr;
 use super::super::error::{Error, Kind};
 use super::super::model::{HealthCheck, Method, NodeKind, Upstream, UpstreamNodes, UpstreamServer};
 use super::super::parse::Directive;
-use super::super::template::Names;
 use super::super::value;
 use super::location::addr_fault;
+use super::variable::Words;
 use super::{Lowering, Once, balancing, invalid_parameter, number, time_ms};
 
 /// Idle connections kept to an upstream unless it says otherwise (nginx's since 1.29.7).
@@ -21,7 +21,7 @@ pub(super) fn all(
     block: &Directive,
     lowering: &mut Lowering<'_>,
     default_port: Option<u16>,
-    names: &Names,
+    words: Words<'_>,
 ) -> Result<Vec<Upstream>, Error> {
     let mut out: Vec<Upstream> = Vec::new();
     for child in block
@@ -29,7 +29,7 @@ pub(super) fn all(
         .iter()
         .filter(|child| child.name == "upstream")
     {
-        let found = upstream(child, lowering, default_port, names)?;
+        let found = upstream(child, lowering, default_port, words)?;
         if out.iter().any(|other| other.name == found.name) {
             let message = format!("duplicate upstream \"{}\"", found.name);
             return Err(child.fault(Kind::Value, message));
@@ -80,7 +80,7 @@ fn upstream(
     block: &Directive,
     lowering: &mut Lowering<'_>,
     default_port: Option<u16>,
-    names: &Names,
+    words: Words<'_>,
 ) -> Result<Upstream, Error> {
     let mut upstream = empty(block.arg(0).unwrap_or_default(), block);
     let mut once = Once::default();
@@ -100,14 +100,14 @@ fn upstream(
             }
             "sticky" => {
                 once.first(child)?;
-                upstream.sticky = Some(balancing::sticky(child, names)?);
+                upstream.sticky = Some(balancing::sticky(child, words)?);
             }
             "keepalive" | "keepalive_timeout" | "keepalive_requests" | "keepalive_time" => {
                 once.first(child)?;
                 keepalive(child, &mut upstream)?;
             }
             _ => {
-                if let Some(method) = balancing::method(child, names)? {
+                if let Some(method) = balancing::method(child, words)? {
                     if upstream.method != Method::RoundRobin {
                         let at = &child.pos;
                         let warning = format!("load balancing method redefined in {at}");

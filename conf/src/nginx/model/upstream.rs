@@ -28,9 +28,20 @@ pub enum Method {
     },
     /// Least average time of answers and fewest connections.
     LeastTime {
-        /// To the answer's end, not to its header.
-        last_byte: bool,
+        /// What ends the time.
+        until: Until,
     },
+}
+
+/// What ends the time that `least_time` averages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// `connect`, `stream` only: the connection.
+    Connect,
+    /// `header`, in `stream` `first_byte`: the answer's beginning.
+    FirstByte,
+    /// `last_byte`: its end.
+    LastByte,
 }
 
 /// `sticky cookie`: a client stays with the server that its first request went to.

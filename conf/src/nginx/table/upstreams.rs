@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Row] = &[
     row("keepalive_requests", UPSTREAM, ONE),
     row("keepalive_time", UPSTREAM, ONE),
     row("ip_hash", UPSTREAM, NONE),
-    row("hash", UPSTREAM, Args::Between(1, 2)),
+    row("hash", UPSTREAM | STREAM_UPSTREAM, Args::Between(1, 2)),
     row("random", UPSTREAM | STREAM_UPSTREAM, Args::Between(0, 2)),
     row(
         "least_time",

@@ -160,6 +160,22 @@ impl Var {
                 | Self::RemotePort
                 | Self::ServerAddr
                 | Self::ServerPort
+                | Self::ServerName
+                | Self::BinaryRemoteAddr
+                | Self::Connection
+                | Self::Status
+                | Self::BytesSent
+                | Self::UpstreamAddr
+                | Self::UpstreamConnectTime
+                | Self::UpstreamBytesSent
+                | Self::UpstreamBytesReceived
+                | Self::RealipRemoteAddr
+                | Self::RealipRemotePort
+                | Self::Hostname
+                | Self::NginxVersion
+                | Self::Msec
+                | Self::TimeLocal
+                | Self::TimeIso8601
                 | Self::Pid
                 | Self::Ssl(_)
                 | Self::Stream(_)

@@ -5,13 +5,13 @@
 //! file anew, and leaves everything as it was if that cannot be done; USR2 runs another binary
 //! beside this one ([`super::upgrade`]).
 
+use super::cluster::{At, Cluster};
 use super::errors::ErrorLog;
 use super::pid::{PidFile, open_failed};
 use super::places::Places;
 use super::upgrade::Upgrade;
 use super::user::Becomes;
 use super::{Args, Fault, daemon, inherit, os_text};
-use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -42,24 +42,21 @@ pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitC
     crate::files::raise();
     let registry = prometheus::Registry::new();
     let (access_logs, writer) = AccessLogs::new(Path::new(&places.prefix));
+    let at = At::read(&config)?;
+    let cluster = Cluster::new();
     let options = LbOptions {
         access_logs: Some(access_logs.clone()),
-        ..LbOptions::default()
+        ..cluster.options()
     };
-    let inherited = inherit::take();
-    for socket in &inherited {
-        tracing::info!(
-            severity = "notice",
-            "using inherited socket #{}",
-            socket.as_raw_fd()
-        );
-    }
     let bound = Lb::new(config.clone(), options, &registry)
-        .and_then(|lb| lb.bind_with(inherited))
+        .and_then(|lb| lb.bind_with(inherit::take()))
         .map_err(|error| Fault::of(&error))?;
     let becomes = Becomes::find(process.user.as_ref()).map_err(Fault::emerg)?;
     let pid = places.pid(process.pid.as_deref()).map(PidFile::write);
     let pid = pid.transpose().map_err(Fault::emerg)?;
+    if let Some(at) = &at {
+        at.make_dir(becomes.as_ref());
+    }
     if let Some(becomes) = &becomes {
         for sink in log.sinks().iter() {
             if let Some((_, file)) = sink.file() {
@@ -88,8 +85,9 @@ pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitC
         config,
         pid,
         upgrade,
+        cluster,
     };
-    let result = runtime.block_on(life.serve(bound));
+    let result = runtime.block_on(life.serve(bound, at));
     let pid = life.pid.take();
     logs.flush();
     runtime.shutdown_background();
@@ -111,11 +109,13 @@ struct Life<'a> {
     config: Config,
     pid: Option<PidFile>,
     upgrade: Upgrade,
+    cluster: Cluster,
 }
 
 impl Life<'_> {
-    async fn serve(&mut self, bound: Bound) -> std::io::Result<()> {
+    async fn serve(&mut self, bound: Bound, at: Option<At>) -> std::io::Result<()> {
         let mut signals = Signals::new()?;
+        self.cluster.follow(at);
         let mut running = bound.start();
         tracing::info!(severity = "notice", "start worker processes");
         if daemon::is_behind() {
@@ -216,15 +216,17 @@ impl Life<'_> {
         let outcome = tokio::task::block_in_place(|| {
             let config = super::load(self.args, self.places)?;
             let sinks = super::sinks(&config, self.places)?;
+            let at = At::read(&config)?;
             for warning in &config.warnings {
                 let plain = warning.strip_prefix("[warn] ").unwrap_or(warning);
                 self.log.say(LogLevel::Warn, plain);
             }
             running.reload(&config).map_err(|error| Fault::of(&error))?;
-            Ok::<_, Fault>((sinks, config))
+            Ok::<_, Fault>((sinks, at, config))
         });
         match outcome {
-            Ok((sinks, config)) => {
+            Ok((sinks, at, config)) => {
+                self.cluster.follow(at);
                 self.log.set(sinks);
                 self.config = config;
                 tracing::info!(severity = "notice", "start worker processes");

@@ -7,6 +7,7 @@
 
 mod balancing;
 mod ciphers;
+mod cluster;
 mod guard;
 mod host_name;
 mod http;
@@ -107,6 +108,7 @@ pub(super) fn lower(
             kind: Kind::Syntax,
         });
     }
+    cluster::properties(tree, &lowering, &mut config)?;
     listen::check_conflicts(&mut config)?;
     listen::check_tls(&config)?;
     lowering.noops.sort_by_key(|no_op| {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::accel::Kept;
 use super::conn::Conn;
 use super::flow::Flow;
+use super::inner::Inner;
 use super::limits::Limited;
 use super::pace::Pace;
 use super::real_ip::Behind;
@@ -22,6 +23,8 @@ pub(crate) struct Ctx {
     pub(crate) conn: Option<Arc<Conn>>,
     /// Who a believed proxy stands for.
     pub(crate) behind: Option<Behind>,
+    /// It is made inside for another.
+    pub(crate) inner: Option<Box<Inner>>,
     /// What `limit_req` and `limit_conn` said.
     pub(crate) limited: Limited,
     /// How fast an upstream's answer goes on, once that is known.
@@ -81,6 +84,7 @@ impl Ctx {
         Self {
             conn: None,
             behind: None,
+            inner: None,
             limited: Limited::default(),
             pace: None,
             resume: None,

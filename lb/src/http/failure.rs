@@ -71,7 +71,7 @@ impl Gateway {
             Step::Reply(reply) => ctx.pending = Some(reply),
             Step::Close => {}
             // On to the hook that may wait.
-            step @ Step::Wait(..) => {
+            step @ (Step::Wait(..) | Step::Ask(_)) => {
                 ctx.resume = Some(step);
                 error.set_retry(true);
             }

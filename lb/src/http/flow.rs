@@ -35,7 +35,7 @@ pub(crate) struct Flow {
     /// Whether the path of an aliased location is put behind its directory.
     pub(crate) add_path: bool,
     /// `WWW-Authenticate` for a 401.
-    pub(crate) challenge: Option<String>,
+    pub(crate) challenges: Vec<String>,
     /// `$limit_rate`, in bytes a second, if it was set or is known; zero is no limit.
     pub(crate) limit_rate: Option<u64>,
     id: OnceLock<String>,
@@ -56,7 +56,7 @@ impl Default for Flow {
             err_status: 0,
             as_get: false,
             add_path: false,
-            challenge: None,
+            challenges: Vec::new(),
             limit_rate: None,
             id: OnceLock::new(),
             slots: Mutex::default(),
@@ -80,6 +80,16 @@ impl Flow {
         if let Some(slot) = slots.get_mut(place) {
             *slot = Some(value.into());
         }
+    }
+
+    /// All values of variables of the file's.
+    pub(crate) fn slots(&self) -> Vec<Option<Arc<[u8]>>> {
+        lock(&self.slots).clone()
+    }
+
+    /// Begins with these values.
+    pub(crate) fn take_slots(&self, slots: Vec<Option<Arc<[u8]>>>) {
+        *lock(&self.slots) = slots;
     }
 
     /// What group `n` of the last expression that matched took in.

@@ -56,6 +56,10 @@ impl Gateway {
                     tokio::time::sleep(time).await;
                     self.run(session, ctx, *phase)
                 }
+                Step::Ask(refused) => {
+                    let phase = self.ask(session, ctx, refused).await;
+                    self.run(session, ctx, phase)
+                }
                 end => return end,
             };
         }

@@ -16,6 +16,7 @@ use weir_conf::nginx::model::{Common, Server as ServerModel};
 use super::conn::{self, Conn};
 pub(crate) use super::ctx::Ctx;
 use super::failure::{Stage, has_begun, status_for, unanswered};
+use super::inner;
 use super::log::Logs;
 use super::machine::Phase;
 use super::reply::{Reply, Step};
@@ -25,6 +26,7 @@ use super::site::{Location, Site};
 use super::tries::{header_bytes, request_bytes};
 use super::vars::Values;
 use crate::balance::Outcome;
+use crate::owners::StreamOwners;
 
 /// After an error answer, how long what the client still sends is read, so that it sees the
 /// answer and not a reset.
@@ -36,6 +38,8 @@ pub(crate) struct Gateway {
     pub(crate) site: Arc<Site>,
     /// For a request that no server was found for, which cannot be.
     pub(crate) fallback: Common,
+    /// Who has a stream.
+    pub(crate) owners: StreamOwners,
     /// Access logs in files.
     pub(crate) logs: Option<Logs>,
 }
@@ -93,7 +97,14 @@ impl ProxyHttp for Gateway {
         ctx.conn = previous.downcast::<Arc<Conn>>().ok().map(|conn| *conn);
     }
 
+    fn allow_spawning_subrequest(&self, _: &Session, _: &Ctx) -> bool {
+        self.site.asks_inside
+    }
+
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
+        if let Some(inner) = inner::of_session(session) {
+            return self.receive_inner(session, ctx, inner).await;
+        }
         if ctx.conn.is_none() {
             ctx.conn = conn::of_session(session);
         }
@@ -119,7 +130,7 @@ impl ProxyHttp for Gateway {
         };
         let mut walk = match ctx.walk.take() {
             Some(walk) => walk,
-            None => self.walk(session, ctx, &group),
+            None => self.walk(session, ctx, &group).await,
         };
         let lease = group.acquire_for(&mut walk, &ctx.tried);
         ctx.walk = Some(walk);
@@ -228,10 +239,9 @@ impl ProxyHttp for Gateway {
         }
         if status >= 300 && self.web(ctx).intercept_errors && self.has_page(ctx, status) {
             ctx.intercepted = true;
-            let challenges = response.headers.get_all("www-authenticate").iter();
-            let challenges: Vec<_> = challenges.filter_map(|it| it.to_str().ok()).collect();
-            // A list is one header's worth (RFC 9110 section 5.3).
-            ctx.flow.challenge = (!challenges.is_empty()).then(|| challenges.join(", "));
+            let all = response.headers.get_all("www-authenticate").iter();
+            let texts = all.filter_map(|it| Some(it.to_str().ok()?.to_owned()));
+            ctx.flow.challenges = texts.collect();
             return Err(Error::new_up(ErrorType::HTTPStatus(status)));
         }
         if status == 101 {
@@ -343,6 +353,10 @@ impl ProxyHttp for Gateway {
             .response_written()
             .map(|header| header.status.as_u16());
         let status = written.unwrap_or_else(unanswered);
+        if let Some(mut inner) = ctx.inner.take() {
+            self.tell(session, ctx, &mut inner, status);
+            return;
+        }
         let group = self.group(ctx);
         let metrics = group
             .as_ref()

@@ -29,6 +29,8 @@ pub(crate) enum Step {
     Proxy,
     /// It goes on from there after this time.
     Wait(Duration, Box<Phase>),
+    /// Another place is asked whether it may pass; what the rules before said, if any may let in.
+    Ask(Option<u16>),
 }
 
 /// An answer.

@@ -48,6 +48,16 @@ impl Gateway {
                 step
             }
         };
+        self.conclude(session, ctx, step).await
+    }
+
+    /// Does what the phases came to. `Ok(true)` if the request was answered.
+    pub(super) async fn conclude(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        step: Step,
+    ) -> pingora::Result<bool> {
         match step {
             Step::Close => {
                 session.set_keepalive(None);
@@ -67,7 +77,7 @@ impl Gateway {
                 Ok(true)
             }
             // `go` has waited.
-            Step::Wait(..) => Ok(true),
+            Step::Wait(..) | Step::Ask(_) => Ok(true),
         }
     }
 

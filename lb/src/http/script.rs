@@ -182,7 +182,8 @@ impl Gateway {
     }
 }
 
-fn set(ctx: &mut Ctx, target: Target, value: Vec<u8>) {
+/// Sets a variable.
+pub(super) fn set(ctx: &mut Ctx, target: Target, value: Vec<u8>) {
     match target {
         Target::User(place) => ctx.flow.set_slot(place, &value),
         Target::Args => {

@@ -53,6 +53,8 @@ pub(crate) struct Site {
     pub(crate) stub: Arc<Stub>,
     /// `$hostname`
     pub(crate) hostname: String,
+    /// Whether any place makes requests inside.
+    pub(crate) asks_inside: bool,
     /// What `limit_req` counts in, and by what.
     pub(crate) request_zones: Vec<Requests>,
     pub(crate) request_keys: Vec<Template>,
@@ -177,6 +179,7 @@ impl Site {
             metrics: metrics.clone(),
             own: metrics.upstream("-"),
             stub: Arc::default(),
+            asks_inside: asks_inside(http),
             request_zones: http.request_zones.iter().map(Requests::new).collect(),
             request_keys: http
                 .request_zones
@@ -243,6 +246,16 @@ impl Site {
             .max()
             .unwrap_or(0)
     }
+}
+
+/// Whether any location makes requests inside.
+fn asks_inside(http: &Http) -> bool {
+    let mut all = http.servers.iter().flat_map(|server| &server.locations);
+    all.any(|location| location.common.guard.auth_request.is_some())
+        || http
+            .servers
+            .iter()
+            .any(|server| server.common.guard.auth_request.is_some())
 }
 
 fn location(

@@ -200,7 +200,9 @@ impl Values<'_> {
 
     fn of_request(&self, var: &Var, out: &mut Vec<u8>) {
         let target = self.request.raw_path();
-        let method = if self.ctx.flow.as_get && self.request.method != http::Method::HEAD {
+        let method = if let Some(inner) = &self.ctx.inner {
+            inner.method.as_str()
+        } else if self.ctx.flow.as_get && self.request.method != http::Method::HEAD {
             "GET"
         } else {
             self.request.method.as_str()

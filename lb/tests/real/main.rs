@@ -8,6 +8,7 @@
     reason = "helpers of tests fail the test"
 )]
 
+mod auth;
 mod bad_clients;
 mod balancing;
 mod bodies;

@@ -8,13 +8,14 @@ use ipnet::IpNet;
 use super::super::error::{Error, Kind};
 use super::super::model::guard::{Guard, LimitConn, LimitReq, Limits, RealIp, ToldBy};
 use super::super::model::stream::Who;
+use super::super::model::web::Target;
 use super::super::parse::Directive;
 use super::super::process::LogLevel;
 use super::super::template::Template;
 use super::super::value as values;
 use super::http::Refs;
 use super::scope::value;
-use super::{Lowering, Once, flag, invalid_value, limits};
+use super::{Lowering, Once, flag, invalid_value, limits, script, time_ms};
 
 /// What one block sets itself.
 #[derive(Debug, Clone, Default)]
@@ -26,6 +27,10 @@ pub(super) struct GuardScope {
     connections: LimitScope<LimitConn>,
     rate: Option<Template>,
     rate_after: Option<Template>,
+    /// Empty is `off`.
+    auth_request: Option<String>,
+    auth_sets: Option<Vec<(Target, Template)>>,
+    auth_delay_ms: Option<u64>,
 }
 
 /// What one block says of limits of one kind.
@@ -110,6 +115,16 @@ impl GuardScope {
                 all.push(limit);
                 return Ok(true);
             }
+            "auth_request" => {
+                let path = d.arg(0).unwrap_or_default();
+                self.auth_request = Some(if path == "off" { "" } else { path }.to_owned());
+            }
+            "auth_request_set" => {
+                let set = (script::target(d, refs)?, value(d, 1, refs)?);
+                self.auth_sets.get_or_insert_default().push(set);
+                return Ok(true);
+            }
+            "auth_delay" => self.auth_delay_ms = Some(time_ms(d, 0)?),
             "limit_rate" => self.rate = Some(size(d, refs)?),
             "limit_rate_after" => self.rate_after = Some(size(d, refs)?),
             "real_ip_header" => {
@@ -147,6 +162,9 @@ impl GuardScope {
             recursive: self.recursive.or(outer.recursive),
             requests: self.requests.within(outer.requests),
             connections: self.connections.within(outer.connections),
+            auth_request: self.auth_request.or(outer.auth_request),
+            auth_sets: self.auth_sets.or(outer.auth_sets),
+            auth_delay_ms: self.auth_delay_ms.or(outer.auth_delay_ms),
             rate: self.rate.or(outer.rate),
             rate_after: self.rate_after.or(outer.rate_after),
         }
@@ -167,6 +185,9 @@ impl GuardScope {
             real_ip,
             requests: self.requests.resolve(),
             connections: self.connections.resolve(),
+            auth_request: self.auth_request.clone().filter(|path| !path.is_empty()),
+            auth_sets: self.auth_sets.clone().unwrap_or_default(),
+            auth_delay_ms: self.auth_delay_ms.unwrap_or(0),
             rate: self.rate.clone().filter(is_set),
             rate_after: self.rate_after.clone().filter(is_set),
         }

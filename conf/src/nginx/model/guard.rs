@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::stream::Who;
+use super::web::Target;
 use crate::nginx::process::LogLevel;
 use crate::nginx::template::Template;
 
@@ -16,6 +17,12 @@ pub struct Guard {
     pub requests: Limits<LimitReq>,
     /// `limit_conn`
     pub connections: Limits<LimitConn>,
+    /// `auth_request`: the path that is asked.
+    pub auth_request: Option<String>,
+    /// `auth_request_set`: what is kept of its answer.
+    pub auth_sets: Vec<(Target, Template)>,
+    /// `auth_delay`: how long a 401 waits.
+    pub auth_delay_ms: u64,
     /// `limit_rate`, in bytes a second; none or zero is no limit.
     pub rate: Option<Template>,
     /// `limit_rate_after`, in bytes.

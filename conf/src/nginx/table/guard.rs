@@ -16,6 +16,9 @@ pub(super) const ROWS: &[Row] = &[
     row("limit_conn_status", HSL, ONE),
     row("limit_conn_log_level", HSL, ONE),
     row("limit_conn_dry_run", HSL, Args::Flag),
+    row("auth_request", HSL, ONE),
+    row("auth_request_set", HSL, TWO),
+    row("auth_delay", HSL, ONE),
     row("limit_rate", HSL | LOCATION_IF, ONE),
     row("limit_rate_after", HSL | LOCATION_IF, ONE),
 ];

@@ -19,6 +19,7 @@ use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::{HealthCheck, Method, Sticky, Until, Upstream, UpstreamNodes};
 
 use crate::balance::{Balancer, Outcome, PeerSpec, Released, Rule, Standing, Walk};
+use crate::http::Pool;
 use crate::metrics::{Metrics, PeerMetrics, UpstreamMetrics};
 
 use kept::Kept;
@@ -65,6 +66,8 @@ pub(crate) struct Group {
     pub(crate) keepalive: u32,
     pub(crate) keepalive_timeout_ms: u64,
     pub(crate) kept: Kept,
+    /// Connections of the short way that wait.
+    pub(crate) pool: Arc<Pool>,
     pub(crate) method: Method,
     pub(crate) sticky: Option<Sticky>,
     /// Which nodes of the cluster come and go in it.
@@ -94,6 +97,7 @@ impl Group {
             keepalive: upstream.keepalive,
             keepalive_timeout_ms: upstream.keepalive_timeout_ms,
             kept: Kept::new(upstream.keepalive_requests, upstream.keepalive_time_ms),
+            pool: Pool::new(upstream.keepalive, upstream.keepalive_timeout_ms),
             method: upstream.method.clone(),
             sticky: upstream.sticky.clone(),
             nodes: upstream.nodes.clone(),
@@ -136,6 +140,7 @@ impl Group {
             keepalive: 0,
             keepalive_timeout_ms: 0,
             kept: Kept::new(1, 0),
+            pool: Pool::new(0, 0),
             method: Method::RoundRobin,
             sticky: None,
             nodes: None,

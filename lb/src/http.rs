@@ -6,7 +6,8 @@
 //! `script` rewrites, `access` lets in, `files` finds files, `flow` is where the request stands and
 //! `vars` works out values with variables; `proxy` is Pingora's set of hooks, with `request`,
 //! `upstream`, `rewritten` and `failure` for what they do; `target`, `choice` and `tries` say where
-//! a request goes, `reply` and `answer` are the answers the balancer gives itself.
+//! a request goes, `reply` and `answer` are the answers the balancer gives itself. `express` is the
+//! short way of plain requests, which meets none of these unless something goes wrong.
 
 mod absolute;
 mod accel;
@@ -17,6 +18,7 @@ mod choice;
 mod conn;
 mod cookies;
 mod ctx;
+mod express;
 mod failure;
 mod files;
 mod flow;
@@ -45,5 +47,6 @@ mod upstream;
 mod uri;
 mod vars;
 
+pub(crate) use express::Pool;
 pub(crate) use route::Hosts;
 pub(crate) use serve::{Endpoint, Front};

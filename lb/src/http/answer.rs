@@ -14,7 +14,7 @@ use pingora::proxy::Session;
 use weir_conf::nginx::model::web::{Expires, IfModified, Web};
 
 use super::proxy::{Ctx, Gateway};
-use super::reply::{Body, FileBody, Reply, now};
+use super::reply::{Body, FileBody, Reply, is_usual, now};
 
 /// `expires max`: ten years, in seconds.
 const TEN_YEARS_S: u64 = 315_360_000;
@@ -75,10 +75,7 @@ impl Gateway {
         modified: Option<SystemTime>,
         reply: Option<&Reply>,
     ) -> Vec<(String, Vec<u8>)> {
-        let usual = matches!(
-            status,
-            200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308
-        );
+        let usual = is_usual(status);
         let mut values = self.values(session, ctx);
         values.reply = reply;
         let mut out = Vec::new();

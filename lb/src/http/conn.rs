@@ -10,12 +10,13 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::{Buf as _, BytesMut};
 use http::StatusCode;
 use pingora::http::ResponseHeader;
 use pingora::protocols::raw_connect::ProxyDigest;
@@ -26,8 +27,10 @@ use pingora::protocols::{
 use pingora::proxy::Session;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf};
 use tokio::time::Instant;
+use tokio_util::io::poll_read_buf;
 
 use super::absolute;
+use super::express::Failed;
 use super::route::Hosts;
 use super::stub::{Doing, Stub};
 use crate::io::Io;
@@ -41,6 +44,12 @@ const WRITE_BUFFER_BYTES: usize = 4096;
 /// Beyond what the configuration allows for a header, how much more is read before the
 /// connection is cut without an answer. Within it the client is told (400).
 const HEADER_SLACK_BYTES: u64 = 16 << 10;
+
+/// What is read of the next request, at most, while one is answered.
+pub(crate) const AHEAD_BYTES_MAX: usize = 16 << 10;
+
+/// What a read of a header asks for.
+const READ_BYTES: usize = 4096;
 
 /// Between requests, nothing of the next one read.
 const IDLE: u8 = 0;
@@ -77,6 +86,10 @@ pub(crate) struct Conn {
     phase: AtomicU8,
     header_bytes: AtomicU64,
     header_start_ms: AtomicU64,
+    /// `keepalive_timeout` of the request before.
+    keep_ms: AtomicU64,
+    /// What Pingora's proxy goes on from.
+    failed: Mutex<Option<Box<Failed>>>,
 }
 
 /// The TLS of a connection.
@@ -128,6 +141,8 @@ impl Conn {
             phase: AtomicU8::new(HEADER),
             header_bytes: AtomicU64::new(0),
             header_start_ms: AtomicU64::new(0),
+            keep_ms: AtomicU64::new(0),
+            failed: Mutex::new(None),
         }
     }
 
@@ -141,6 +156,49 @@ impl Conn {
     pub(crate) fn request_done(&self) {
         self.header_bytes.store(0, Ordering::Relaxed);
         self.enter(IDLE);
+    }
+
+    /// [`Self::header_done`] was too early: somebody else reads the header again.
+    pub(crate) fn header_undone(&self) {
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+        self.enter(HEADER);
+    }
+
+    /// So much of the next header came while a request was in hand.
+    pub(crate) fn header_began(&self, bytes: usize) {
+        self.begin_header();
+        self.header_bytes.store(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether it waits for a next request.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.phase.load(Ordering::Relaxed) == IDLE
+    }
+
+    /// What a client may send of a header.
+    pub(crate) fn header_bytes_max(&self) -> u64 {
+        self.header_bytes_max.saturating_sub(HEADER_SLACK_BYTES)
+    }
+
+    /// Says how long it may wait after the request in hand.
+    pub(crate) fn keep(&self, keepalive_timeout_ms: u64) {
+        self.keep_ms.store(keepalive_timeout_ms, Ordering::Relaxed);
+    }
+
+    /// How long it may wait for a next request.
+    pub(crate) fn kept_for(&self) -> Duration {
+        Duration::from_millis(self.keep_ms.load(Ordering::Relaxed))
+    }
+
+    /// Leaves word of a try that failed.
+    pub(crate) fn leave_failed(&self, failed: Option<Box<Failed>>) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+    }
+
+    /// The try that failed before, if any.
+    pub(crate) fn take_failed(&self) -> Option<Box<Failed>> {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.take()
     }
 
     /// Requests so far, the one in hand included.
@@ -187,15 +245,19 @@ impl Conn {
             return true;
         }
         if phase == IDLE {
-            let now_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.header_start_ms.store(now_ms, Ordering::Relaxed);
-            self.enter(HEADER);
+            self.begin_header();
         }
         let total = self
             .header_bytes
             .fetch_add(count, Ordering::Relaxed)
             .saturating_add(count);
         total <= self.header_bytes_max
+    }
+
+    fn begin_header(&self) {
+        let now_ms = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.header_start_ms.store(now_ms, Ordering::Relaxed);
+        self.enter(HEADER);
     }
 }
 
@@ -221,6 +283,12 @@ pub(crate) struct Downstream {
     conn: Arc<Conn>,
     /// A header with a whole URL in it, until it has come.
     held: Vec<u8>,
+    /// Read and not yet used: a header, and what came with it.
+    ahead: BytesMut,
+    /// How much of what is there to be read again is counted already.
+    again: usize,
+    /// A request without a body is in Pingora's hands: what comes now is the next one.
+    gated: bool,
 }
 
 impl Downstream {
@@ -229,7 +297,74 @@ impl Downstream {
             io: BufWriter::with_capacity(WRITE_BUFFER_BYTES, io),
             conn,
             held: Vec::new(),
+            ahead: BytesMut::new(),
+            again: 0,
+            gated: false,
         }
+    }
+
+    /// What was read and not yet used.
+    pub(crate) fn ahead(&self) -> &[u8] {
+        &self.ahead
+    }
+
+    /// So much of it is done with.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.ahead.advance(count.min(self.ahead.len()));
+        if self.ahead.is_empty() {
+            // An idle connection holds no buffer.
+            self.ahead = BytesMut::new();
+        }
+    }
+
+    /// Reads some more. Zero is the end.
+    pub(crate) async fn read_ahead(&mut self) -> std::io::Result<usize> {
+        std::future::poll_fn(|cx| {
+            if self.io.get_ref().is_tls() {
+                // A handshake's last words may still be held. An error comes back at a write.
+                let _ = Pin::new(&mut self.io).poll_flush(cx);
+            }
+            self.poll_more(cx)
+        })
+        .await
+    }
+
+    /// Reads what comes of the next request, up to [`AHEAD_BYTES_MAX`]. Zero is the end.
+    pub(crate) fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        if self.ahead.len() >= AHEAD_BYTES_MAX {
+            return Poll::Pending;
+        }
+        self.poll_more(cx)
+    }
+
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<std::io::Result<usize>> {
+        if self.ahead.capacity() == self.ahead.len() {
+            self.ahead.reserve(READ_BYTES);
+        }
+        let result = poll_read_buf(Pin::new(self.io.get_mut()), cx, &mut self.ahead);
+        if let Poll::Ready(Ok(count)) = &result
+            && *count > 0
+            && !self.conn.read(*count as u64)
+        {
+            return Poll::Ready(Err(std::io::Error::other("request header is too long")));
+        }
+        result
+    }
+
+    /// Gives what was read to Pingora: a header of `len` bytes and nothing else if nothing of the
+    /// request comes after it (`gated`), else all there is.
+    pub(crate) fn hand_over(&mut self, len: usize, gated: bool) {
+        self.gated = gated;
+        let count = if gated { len } else { self.ahead.len() };
+        let bytes = self.ahead.split_to(count.min(self.ahead.len()));
+        self.again = bytes.len();
+        self.io.get_mut().unread(bytes.freeze());
+    }
+
+    /// Takes the connection back from Pingora.
+    pub(crate) fn take_back(&mut self) {
+        self.gated = false;
+        self.again = 0;
     }
 
     /// Holds back a header that begins with a whole URL until it can be read as it should be.
@@ -280,6 +415,14 @@ impl AsyncRead for Downstream {
             // An error comes back at the next write.
             let _ = Pin::new(&mut this.io).poll_flush(cx);
         }
+        if this.gated && this.held.is_empty() && !this.io.get_ref().has_unread() {
+            loop {
+                match this.poll_ahead(cx) {
+                    Poll::Ready(Ok(count)) if count > 0 => {}
+                    other => return other.map_ok(|_| ()),
+                }
+            }
+        }
         let before = buf.filled().len();
         let begins = this.conn.begins_header();
         let mut result = Pin::new(this.io.get_mut()).poll_read(cx, buf);
@@ -289,7 +432,11 @@ impl AsyncRead for Downstream {
         {
             result = Pin::new(this.io.get_mut()).poll_read(cx, buf);
         }
-        let count = buf.filled().len().saturating_sub(before);
+        let mut count = buf.filled().len().saturating_sub(before);
+        // What is read again was counted the first time.
+        let again = this.again.min(count);
+        this.again -= again;
+        count -= again;
         if count > 0 && !this.conn.read(count as u64) {
             return Poll::Ready(Err(std::io::Error::other("request header is too long")));
         }

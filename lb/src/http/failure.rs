@@ -13,6 +13,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 use weir_conf::nginx::model::{self, NextUpstream};
 
+use super::express::Failed;
 use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
 use super::reply::Step;
@@ -105,6 +106,45 @@ impl Gateway {
             }
             _ => Err(Error::new_in(ErrorType::HTTPStatus(500))),
         }
+    }
+
+    /// Takes over a request from the short way, which tried one peer: on to the next, or to the
+    /// answer for the failure.
+    pub(crate) async fn go_on_from(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        failed: Failed,
+    ) -> Step {
+        let Failed {
+            peer,
+            name,
+            fault,
+            reason,
+            started,
+            tries,
+        } = failed;
+        let (Some((_, proxy)), Some(group)) = (self.proxy(ctx), self.group(ctx)) else {
+            return Step::Proxy;
+        };
+        ctx.started = started;
+        ctx.tries = tries;
+        ctx.tries.end(Some(worth(fault)));
+        ctx.tried.push(peer);
+        ctx.sent = fault != UpstreamFault::Connect;
+        let mut error = Error::new_up(ErrorType::HTTPStatus(worth(fault)));
+        error.set_context(reason);
+        self.log_failure(session, ctx, Some(&name), &error, fault);
+        group.metrics.failed(fault);
+        if wanted(&proxy.model.next, fault) && left(&proxy.model, &group, ctx, 0) {
+            group.metrics.retries.inc();
+            return Step::Proxy;
+        }
+        let step = self.go(session, ctx, Phase::Fail(worth(fault))).await;
+        if matches!(step, Step::Proxy) {
+            ctx.start_over();
+        }
+        step
     }
 
     fn judge_try(&self, session: &Session, ctx: &mut Ctx, error: &mut Error, stage: Stage) {

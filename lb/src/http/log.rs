@@ -11,6 +11,7 @@ use pingora::proxy::Session;
 use weir_cluster::{SystemClock, WallClock as _};
 use weir_conf::nginx::log::{AccessLog, Escape, LogFormat, LogPart};
 use weir_conf::nginx::model::Http;
+use weir_conf::nginx::template::Template;
 
 use super::proxy::{Ctx, Gateway};
 use super::vars::Values;
@@ -53,25 +54,47 @@ impl Logs {
     }
 }
 
+/// What a line tells of a finished request beside its variables.
+pub(crate) struct Finished<'f> {
+    pub(crate) status: u16,
+    pub(crate) body_bytes_sent: u64,
+    pub(crate) request_ms: u128,
+    /// The header of that name.
+    pub(crate) authorization: Option<&'f str>,
+}
+
+impl Logs {
+    /// Writes a line; `value` appends what a template comes to.
+    pub(crate) fn write(
+        &self,
+        log: &AccessLog,
+        finished: &Finished<'_>,
+        value: impl Fn(&Template, &mut Vec<u8>),
+    ) {
+        let format = self.formats.get(log.format);
+        if let (Some(format), Some(Some(file))) = (format, self.files.get(log.file)) {
+            self.all.write(file, line(format, finished, value));
+        }
+    }
+}
+
 impl Gateway {
     /// Writes a finished request where its location's `access_log`s say.
     pub(crate) fn write_access(&self, session: &Session, ctx: &Ctx, status: u16) {
         let Some(logs) = &self.logs else { return };
         for log in &self.common(ctx).access_logs {
-            let (Some(format), Some(Some(file))) =
-                (logs.formats.get(log.format), logs.files.get(log.file))
-            else {
-                continue;
-            };
             let values = self.values(session, ctx);
             if is_wanted(log, &values) {
-                let line = Line {
-                    format,
-                    session,
-                    ctx,
+                let authorization = session.req_header().headers.get("authorization");
+                let finished = Finished {
                     status,
+                    body_bytes_sent: session.body_bytes_sent() as u64,
+                    request_ms: ctx.elapsed_ms(),
+                    authorization: authorization.and_then(|it| it.to_str().ok()),
                 };
-                logs.all.write(file, line.write(&values));
+                logs.write(log, &finished, |template, out| {
+                    out.extend_from_slice(&values.value(template));
+                });
             }
         }
     }
@@ -85,45 +108,43 @@ fn is_wanted(log: &AccessLog, values: &Values<'_>) -> bool {
     })
 }
 
-struct Line<'a> {
-    format: &'a LogFormat,
-    session: &'a Session,
-    ctx: &'a Ctx,
-    status: u16,
-}
-
-impl Line<'_> {
-    fn write(&self, values: &Values<'_>) -> Vec<u8> {
-        let mut out = String::with_capacity(256);
-        let now_ms = SystemClock.now_ms();
-        let now: Option<DateTime<Local>> = Local.timestamp_millis_opt(now_ms).single();
-        for part in &self.format.parts {
-            // Writing to a String does not fail.
-            let _ = match part {
-                LogPart::Text(text) => out.write_str(text),
-                LogPart::TimeLocal => stamp(&mut out, now.as_ref(), "%d/%b/%Y:%H:%M:%S %z"),
-                LogPart::TimeIso8601 => stamp(&mut out, now.as_ref(), "%Y-%m-%dT%H:%M:%S%:z"),
-                LogPart::Msec => write!(out, "{}.{:03}", now_ms / 1000, now_ms % 1000),
-                LogPart::RequestTime => {
-                    let ms = self.ctx.elapsed_ms();
-                    write!(out, "{}.{:03}", ms / 1000, ms % 1000)
-                }
-                LogPart::Status => write!(out, "{:03}", self.status),
-                LogPart::BodyBytesSent => write!(out, "{}", self.session.body_bytes_sent()),
-                LogPart::RemoteUser => {
-                    let user = remote_user(self.session).unwrap_or_default();
-                    escape(&mut out, &user, self.format.escape);
-                    Ok(())
-                }
-                LogPart::Value(template) => {
-                    escape(&mut out, &values.value(template), self.format.escape);
-                    Ok(())
-                }
-            };
-        }
-        out.push('\n');
-        out.into_bytes()
+fn line(
+    format: &LogFormat,
+    finished: &Finished<'_>,
+    value: impl Fn(&Template, &mut Vec<u8>),
+) -> Vec<u8> {
+    let mut out = String::with_capacity(256);
+    let mut bytes = Vec::new();
+    let now_ms = SystemClock.now_ms();
+    let now: Option<DateTime<Local>> = Local.timestamp_millis_opt(now_ms).single();
+    for part in &format.parts {
+        // Writing to a String does not fail.
+        let _ = match part {
+            LogPart::Text(text) => out.write_str(text),
+            LogPart::TimeLocal => stamp(&mut out, now.as_ref(), "%d/%b/%Y:%H:%M:%S %z"),
+            LogPart::TimeIso8601 => stamp(&mut out, now.as_ref(), "%Y-%m-%dT%H:%M:%S%:z"),
+            LogPart::Msec => write!(out, "{}.{:03}", now_ms / 1000, now_ms % 1000),
+            LogPart::RequestTime => {
+                let ms = finished.request_ms;
+                write!(out, "{}.{:03}", ms / 1000, ms % 1000)
+            }
+            LogPart::Status => write!(out, "{:03}", finished.status),
+            LogPart::BodyBytesSent => write!(out, "{}", finished.body_bytes_sent),
+            LogPart::RemoteUser => {
+                let user = finished.authorization.and_then(remote_user);
+                escape(&mut out, &user.unwrap_or_default(), format.escape);
+                Ok(())
+            }
+            LogPart::Value(template) => {
+                bytes.clear();
+                value(template, &mut bytes);
+                escape(&mut out, &bytes, format.escape);
+                Ok(())
+            }
+        };
     }
+    out.push('\n');
+    out.into_bytes()
 }
 
 fn stamp(out: &mut String, now: Option<&DateTime<Local>>, form: &str) -> std::fmt::Result {
@@ -131,9 +152,8 @@ fn stamp(out: &mut String, now: Option<&DateTime<Local>>, form: &str) -> std::fm
 }
 
 /// The name of `Authorization: Basic`, whether or not anybody asked for it.
-fn remote_user(session: &Session) -> Option<Vec<u8>> {
-    let header = session.req_header().headers.get("authorization")?;
-    let (scheme, rest) = header.to_str().ok()?.split_once(' ')?;
+fn remote_user(authorization: &str) -> Option<Vec<u8>> {
+    let (scheme, rest) = authorization.split_once(' ')?;
     let plain = STANDARD.decode(rest.trim()).ok()?;
     let name = plain.split(|byte| *byte == b':').next()?;
     scheme.eq_ignore_ascii_case("basic").then(|| name.to_vec())

@@ -41,7 +41,7 @@ pub(crate) struct Gateway {
     /// Who has a stream.
     pub(crate) owners: StreamOwners,
     /// Access logs in files.
-    pub(crate) logs: Option<Logs>,
+    pub(crate) logs: Option<Arc<Logs>>,
 }
 
 impl Gateway {

@@ -257,6 +257,14 @@ fn page_text(status: u16, what: Option<&str>) -> Bytes {
     ))
 }
 
+/// Statuses that `add_header` without `always` is for.
+pub(crate) fn is_usual(status: u16) -> bool {
+    matches!(
+        status,
+        200 | 201 | 204 | 206 | 301 | 302 | 303 | 304 | 307 | 308
+    )
+}
+
 /// RFC 9110 section 6.4.1: 1xx, 204 and 304 have none.
 fn has_body(status: u16) -> bool {
     !matches!(status, 100..=199 | 204 | 304)

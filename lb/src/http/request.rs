@@ -45,7 +45,12 @@ impl Gateway {
                 self.find_client(session, ctx);
                 let step = self.go(session, ctx, Phase::Server).await;
                 self.apply(session, ctx);
-                step
+                match ctx.conn.as_ref().and_then(|conn| conn.take_failed()) {
+                    Some(failed) if matches!(step, Step::Proxy) => {
+                        self.go_on_from(session, ctx, *failed).await
+                    }
+                    _ => step,
+                }
             }
         };
         self.conclude(session, ctx, step).await
@@ -162,6 +167,9 @@ impl Gateway {
         session.set_read_timeout(Some(Duration::from_millis(common.client_body_timeout_ms)));
         session.set_write_timeout(Some(Duration::from_millis(common.send_timeout_ms)));
         session.set_total_drain_timeout(Some(DRAIN_LIMIT));
+        if let Some(conn) = &ctx.conn {
+            conn.keep(common.keepalive_timeout_ms);
+        }
         if session.get_keepalive().is_some() {
             // Pingora counts seconds; anything below one is one.
             let seconds = common.keepalive_timeout_ms.div_ceil(1000);

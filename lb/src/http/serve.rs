@@ -20,6 +20,7 @@ use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::{Common, Http, Listen, Server};
 
 use super::conn::{Conn, Deadline, Downstream};
+use super::express::{Next, Short};
 use super::greet::greet;
 use super::log::Logs;
 use super::proxy::Gateway;
@@ -35,6 +36,8 @@ use crate::metrics::{ListenerMetrics, Metrics};
 pub(crate) struct Front {
     proxy: Arc<HttpProxy<Gateway>>,
     site: Arc<Site>,
+    /// The way of plain requests, if any location has one.
+    short: Option<Short>,
     serial: AtomicU64,
 }
 
@@ -55,6 +58,8 @@ impl Front {
         options: &LbOptions,
     ) -> Result<Self, LbError> {
         let site = Arc::new(Site::new(http, metrics)?);
+        let logs = (options.access_logs.as_ref()).map(|all| Logs::open(http, all));
+        let logs = logs.transpose()?.map(Arc::new);
         let conf = ServerConf {
             // One pool: Pingora multiplies by the threads.
             threads: 1,
@@ -67,18 +72,20 @@ impl Front {
             site: Arc::clone(&site),
             fallback: fallback(),
             owners: options.owners.clone(),
-            logs: (options.access_logs.as_ref())
-                .map(|all| Logs::open(http, all))
-                .transpose()?,
+            logs: logs.clone(),
         };
         let mut proxy = http_proxy(&Arc::new(conf), gateway);
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(site.idle_limit());
         proxy.server_options = Some(options);
         let proxy = Arc::new(proxy);
+        let short = site
+            .has_express()
+            .then(|| Short::new(Arc::clone(&site), logs));
         Ok(Self {
             proxy,
             site,
+            short,
             serial: AtomicU64::new(1),
         })
     }
@@ -94,6 +101,9 @@ impl Front {
 
     /// Ends the connections that wait for a next request.
     pub(crate) async fn close_idle(&self) {
+        if let Some(short) = &self.short {
+            short.close_idle();
+        }
         self.proxy.http_cleanup().await;
     }
 
@@ -139,7 +149,16 @@ impl Front {
         conn.is_h2 = greeted.is_h2;
         conn.told = greeted.told;
         let conn = Arc::new(conn);
-        let stream: Stream = Box::new(Downstream::new(greeted.io, Arc::clone(&conn)));
+        conn.keep(server.common.keepalive_timeout_ms);
+        let mut down = Downstream::new(greeted.io, Arc::clone(&conn));
+        if let Some(short) = self.short.as_ref().filter(|_| !conn.is_h2) {
+            let limits = (header_timeout, server.common.keepalive_requests);
+            match self.by_short(short, down, &conn, limits, &shutdown).await {
+                Some(rest) => down = rest,
+                None => return,
+            }
+        }
+        let stream: Stream = Box::new(down);
         if conn.is_h2 {
             conn.request_done();
             self.proxy.process_new(stream, &shutdown).await;
@@ -147,8 +166,9 @@ impl Front {
         }
         let mut session = self.session(stream, &conn);
         // Pingora counts the requests after the first.
-        let reuses = server.common.keepalive_requests.saturating_sub(1);
-        session.set_keepalive_reuses_remaining(Some(reuses));
+        let done = u32::try_from(conn.requests()).unwrap_or(u32::MAX);
+        let left = server.common.keepalive_requests.saturating_sub(done);
+        session.set_keepalive_reuses_remaining(Some(left.saturating_sub(1)));
         session.set_keepalive(Some(
             server.common.keepalive_timeout_ms.div_ceil(1000).max(1),
         ));
@@ -162,6 +182,37 @@ impl Front {
                 settings.apply_to_session(&mut session);
             }
             self.introduce(&mut session, &conn);
+        }
+    }
+
+    /// Request after request by the short way, or by Pingora where that does not do. What is left
+    /// is a connection that is Pingora's for good, with a request on it.
+    async fn by_short(
+        &self,
+        short: &Short,
+        mut down: Downstream,
+        conn: &Arc<Conn>,
+        (header_timeout, keepalive_requests): (Duration, u32),
+        shutdown: &ShutdownWatch,
+    ) -> Option<Downstream> {
+        loop {
+            match short.run(&mut down, conn, header_timeout, shutdown).await {
+                Next::End => return None,
+                Next::Pingora { back: false, .. } => return Some(down),
+                Next::Pingora { failed, .. } => conn.leave_failed(failed),
+            }
+            let mut session = self.session(Box::new(down), conn);
+            let done = u32::try_from(conn.requests()).unwrap_or(u32::MAX);
+            let left = keepalive_requests.saturating_sub(done);
+            session.set_keepalive_reuses_remaining(Some(left.saturating_sub(1)));
+            session.set_keepalive(Some(1));
+            let next = self.one(session, conn, header_timeout, shutdown).await?;
+            let (stream, _) = next.consume();
+            down = *stream.into_any().downcast::<Downstream>().ok()?;
+            down.take_back();
+            if !down.ahead().is_empty() {
+                conn.header_began(down.ahead().len());
+            }
         }
     }
 

@@ -18,6 +18,7 @@ use weir_conf::nginx::model::web::Op;
 use weir_conf::nginx::model::{self, Action, Http};
 use weir_conf::nginx::template::Template;
 
+use super::express::{self, Express};
 use super::route::Tree;
 use super::secure::Secure;
 use super::stub::Stub;
@@ -85,6 +86,8 @@ pub(crate) struct Location {
     pub(crate) common: model::Common,
     pub(crate) add_headers: Vec<AddHeader>,
     pub(crate) action: Do,
+    /// The short way to it, if it has one.
+    pub(crate) express: Option<Express>,
 }
 
 /// What a location does.
@@ -157,7 +160,8 @@ impl Site {
             .collect();
         let mut servers = Vec::with_capacity(http.servers.len());
         for model in &http.servers {
-            let locations = model.locations.iter().map(|it| location(it, http, &groups));
+            let locations = model.locations.iter();
+            let locations = locations.map(|it| location(model, it, http, &groups));
             servers.push(Server {
                 tree: Tree::new(model),
                 locations: locations.collect::<Result<_, _>>()?,
@@ -214,6 +218,12 @@ impl Site {
         }
     }
 
+    /// Whether any location has a short way.
+    pub(crate) fn has_express(&self) -> bool {
+        let mut locations = self.servers.iter().flat_map(|server| &server.locations);
+        locations.any(|location| location.express.is_some())
+    }
+
     /// The place of a variable of the file's.
     pub(crate) fn place(&self, name: &str) -> Option<usize> {
         self.places.get(name).copied()
@@ -259,6 +269,7 @@ fn asks_inside(http: &Http) -> bool {
 }
 
 fn location(
+    server: &model::Server,
     model: &model::Location,
     http: &Http,
     groups: &[Arc<Group>],
@@ -276,6 +287,7 @@ fn location(
         script: model.script.clone(),
         common: model.common.clone(),
         add_headers: add_headers(&model.common),
+        express: express::plan(server, model, http, groups),
         action,
     })
 }

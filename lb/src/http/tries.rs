@@ -51,11 +51,16 @@ pub(crate) enum Time {
 impl Tries {
     /// A try on this peer begins; the one before it has ended.
     pub(crate) fn begin(&mut self, addr: &str) {
+        self.begin_at(addr, Instant::now());
+    }
+
+    /// [`Self::begin`] for one that began before.
+    pub(crate) fn begin_at(&mut self, addr: &str, started: Instant) {
         self.end(None);
         self.0.push(Try {
             addr: addr.to_owned(),
             status: None,
-            started: Instant::now(),
+            started,
             connect_ms: None,
             header_ms: None,
             response_ms: None,

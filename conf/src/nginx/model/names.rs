@@ -62,6 +62,12 @@ impl<T: Clone> HostTable<T> {
         found.map(|(_, value)| value)
     }
 
+    /// All values, in no order.
+    pub fn values(&self) -> impl Iterator<Item = &T> {
+        let wild = self.leading.iter().chain(&self.trailing);
+        self.exact.values().chain(wild.map(|(_, value)| value))
+    }
+
     /// How many names there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -8,6 +8,7 @@
 mod balancing;
 mod ciphers;
 mod guard;
+mod gzip;
 mod host_name;
 mod http;
 mod limits;

@@ -81,7 +81,7 @@ impl Made {
         options: &LbOptions,
         metrics: &Metrics,
     ) -> Result<Self, LbError> {
-        if let (Some(nodes), None) = (config.first_weir_nodes(), &options.nodes) {
+        if let (Some(nodes), None) = (config.first_cluster(), &options.nodes) {
             let at = nodes.pos.clone();
             return Err(LbError::NoStore { at });
         }
@@ -89,7 +89,7 @@ impl Made {
         let mut doors = Vec::new();
         let mut front = None;
         if let Some(http) = &config.http {
-            let made = Front::new(http, metrics, options.access_logs.as_ref())?;
+            let made = Front::new(http, metrics, options)?;
             groups.extend(made.groups().iter().map(|it| (Door::Http, Arc::clone(it))));
             front = Some(Arc::new(made));
             let endpoints = Endpoint::plan(http).into_iter();

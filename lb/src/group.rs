@@ -7,6 +7,7 @@
 //! Limits: the lock is never held across an await. Failures: no peer is "no live upstreams".
 
 mod kept;
+mod nodes;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -38,6 +39,8 @@ pub(crate) struct Peer {
     pub(crate) addr: Addr,
     /// As nginx writes it in logs and in `$upstream_addr`.
     pub(crate) name: String,
+    /// Its address as a node tells it.
+    pub(crate) told: Box<str>,
     /// It stands in the configuration.
     pub(crate) fixed: bool,
     healthy: AtomicBool,
@@ -115,7 +118,7 @@ impl Group {
                     backup: server.backup,
                     down: server.down,
                 };
-                group.add(addr.clone(), spec, true);
+                group.add(addr.clone(), spec, None);
             }
         }
         Arc::new(group)
@@ -143,7 +146,7 @@ impl Group {
             all_metrics: metrics.clone(),
             start: Instant::now(),
         };
-        group.add(addr, PeerSpec::default(), true);
+        group.add(addr, PeerSpec::default(), None);
         Arc::new(group)
     }
 
@@ -159,35 +162,13 @@ impl Group {
                 }
             }
         }
-        let same = |nodes: &UpstreamNodes, old: &UpstreamNodes| nodes.kind == old.kind;
-        if let (Some(nodes), Some(old)) = (&self.nodes, &before.nodes)
-            && same(nodes, old)
-        {
-            for node in known.iter().filter(|it| !it.fixed) {
-                let peer = self.join(node.addr.clone());
-                self.set_healthy(&peer, node.is_healthy());
-            }
-        }
+        self.learn_nodes(before);
     }
 
-    /// Takes in a node of the cluster, which gets nothing until a check finds it well.
-    pub(crate) fn join(&self, addr: Addr) -> Arc<Peer> {
-        let spec = self
-            .nodes
-            .as_ref()
-            .map_or_else(PeerSpec::default, |nodes| PeerSpec {
-                server: addr.to_string().into(),
-                max_fails: nodes.max_fails,
-                fail_timeout_ms: nodes.fail_timeout_ms,
-                max_conns: nodes.max_conns,
-                ..PeerSpec::default()
-            });
-        self.add(addr, spec, false)
-    }
-
-    /// A peer of the configuration is taken for well, a node for ill.
-    fn add(&self, addr: Addr, spec: PeerSpec, fixed: bool) -> Arc<Peer> {
+    /// A peer of the configuration is taken for well, a node for ill; `told` is what a node tells.
+    fn add(&self, addr: Addr, spec: PeerSpec, told: Option<&str>) -> Arc<Peer> {
         let name = addr.to_string();
+        let fixed = told.is_none();
         let metrics = if self.anonymous {
             self.all_metrics.peer(VARIABLE, "-")
         } else {
@@ -200,6 +181,7 @@ impl Group {
         let peer = Arc::new(Peer {
             number,
             addr,
+            told: told.unwrap_or(&name).into(),
             name,
             fixed,
             healthy: AtomicBool::new(fixed),
@@ -320,6 +302,7 @@ fn rule(method: &Method) -> Rule {
         Method::RoundRobin => Rule::RoundRobin,
         Method::LeastConn => Rule::LeastConn,
         Method::LeastTime { .. } => Rule::LeastTime,
+        Method::LeastLoad => Rule::LeastLoad,
         Method::IpHash => Rule::IpHash,
         Method::Hash { consistent, .. } if *consistent => Rule::Ring,
         Method::Hash { .. } => Rule::Hash,

@@ -7,6 +7,7 @@
 
 mod balancing;
 mod ciphers;
+mod cluster;
 mod guard;
 mod gzip;
 mod host_name;
@@ -108,6 +109,7 @@ pub(super) fn lower(
             kind: Kind::Syntax,
         });
     }
+    cluster::properties(tree, &lowering, &mut config)?;
     listen::check_conflicts(&mut config)?;
     listen::check_tls(&config)?;
     lowering.noops.sort_by_key(|no_op| {

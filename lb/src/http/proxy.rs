@@ -27,6 +27,7 @@ use super::site::{Location, Site};
 use super::tries::{header_bytes, request_bytes};
 use super::vars::Values;
 use crate::balance::Outcome;
+use crate::owners::StreamOwners;
 
 /// After an error answer, how long what the client still sends is read, so that it sees the
 /// answer and not a reset.
@@ -38,6 +39,8 @@ pub(crate) struct Gateway {
     pub(crate) site: Arc<Site>,
     /// For a request that no server was found for, which cannot be.
     pub(crate) fallback: Common,
+    /// Who has a stream.
+    pub(crate) owners: StreamOwners,
     /// Access logs in files.
     pub(crate) logs: Option<Logs>,
 }
@@ -132,7 +135,7 @@ impl ProxyHttp for Gateway {
         };
         let mut walk = match ctx.walk.take() {
             Some(walk) => walk,
-            None => self.walk(session, ctx, &group),
+            None => self.walk(session, ctx, &group).await,
         };
         let lease = group.acquire_for(&mut walk, &ctx.tried);
         ctx.walk = Some(walk);

@@ -1,4 +1,5 @@
-//! How an upstream chooses: `least_conn`, `ip_hash`, `hash`, `random`, `least_time`, `sticky`.
+//! How an upstream chooses: `least_conn`, `ip_hash`, `hash`, `random`, `least_time`, `least_load`,
+//! `sticky`.
 
 use super::super::error::{Error, Kind};
 use super::super::model::{Method, SameSite, Sticky, Until};
@@ -23,6 +24,7 @@ pub(super) fn method(d: &Directive, words: Words<'_>) -> Result<Option<Method>, 
         },
         "random" => random(d)?,
         "least_time" => least_time(d, words.of_requests)?,
+        "least_load" => Method::LeastLoad,
         _ => return Ok(None),
     }))
 }

@@ -12,7 +12,7 @@ use super::super::template::{self, Names};
 use super::limits::Zones;
 use super::location::{self, Place};
 use super::scope::{Inherited, Scope, value_of};
-use super::{Lowering, host_name, listen, script, tls, upstream, variable, web};
+use super::{Lowering, cluster, host_name, listen, script, tls, upstream, variable, web};
 
 /// What locations refer to.
 pub(super) struct Refs {
@@ -74,9 +74,9 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     }
     http.upstreams = refs.upstreams;
     http.logs = refs.logs;
+    cluster::check_nodes(&mut http.upstreams, true);
     http.request_zones = refs.zones.requests;
     http.connection_zones = refs.zones.connections;
-    upstream::check_nodes(&mut http.upstreams, true);
     Ok(http)
 }
 

@@ -8,7 +8,7 @@ use super::super::model::{Stream, StreamServer};
 use super::super::parse::Directive;
 use super::super::template::{self, Names, Template};
 use super::stream_scope::Scope;
-use super::{Lowering, Once, host_name, listen, location, tls, upstream, variable};
+use super::{Lowering, Once, cluster, host_name, listen, location, tls, upstream, variable};
 
 pub(super) fn stream(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Stream, Error> {
     let names = variable::names(block)?;
@@ -32,7 +32,7 @@ pub(super) fn stream(block: &Directive, lowering: &mut Lowering<'_>) -> Result<S
         let found = server(child, (&outer, &outer_tls), &mut stream, &names, lowering)?;
         stream.servers.push(found);
     }
-    upstream::check_nodes(&mut stream.upstreams, false);
+    cluster::check_nodes(&mut stream.upstreams, false);
     Ok(stream)
 }
 

@@ -31,6 +31,8 @@ pub enum Method {
         /// What ends the time.
         until: Until,
     },
+    /// Least load by what the cluster's nodes report of themselves.
+    LeastLoad,
 }
 
 /// What ends the time that `least_time` averages.
@@ -141,12 +143,17 @@ pub enum NodeKind {
     Origin,
 }
 
-/// `weir_nodes`: peers that the node directory names, as they come and go. They share what a
+/// `cluster`: peers that the node directory names, as they come and go. They share what a
 /// `server` line would say of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamNodes {
-    /// Which nodes.
+    /// `role=`
     pub kind: NodeKind,
+    /// `group=`: only nodes of this `nodeGroup`.
+    pub group: Option<String>,
+    /// `prefer=owner`: a request whose path names a stream goes to the node that has it, if it is
+    /// one of these.
+    pub prefer_owner: bool,
     /// `max_fails=`; zero turns passive checks off.
     pub max_fails: u32,
     /// `fail_timeout=`

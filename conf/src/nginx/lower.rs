@@ -9,6 +9,7 @@ mod balancing;
 mod ciphers;
 mod cluster;
 mod guard;
+mod gzip;
 mod host_name;
 mod http;
 mod limits;

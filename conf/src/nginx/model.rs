@@ -5,6 +5,7 @@
 //! (1.31) unless a field says otherwise.
 
 pub mod guard;
+pub mod gzip;
 pub mod names;
 pub mod proxy;
 pub mod stream;
@@ -212,6 +213,8 @@ pub struct Common {
     pub access_logs: Vec<AccessLog>,
     /// What holds for a client before it is served.
     pub guard: guard::Guard,
+    /// Compression of answers.
+    pub gzip: gzip::Gzip,
 }
 
 /// `add_header`

@@ -16,6 +16,7 @@ use weir_conf::nginx::model::{Common, Server as ServerModel};
 use super::conn::{self, Conn};
 pub(crate) use super::ctx::Ctx;
 use super::failure::{Stage, has_begun, status_for, unanswered};
+use super::gzip::Recoding;
 use super::inner;
 use super::log::Logs;
 use super::machine::Phase;
@@ -84,8 +85,12 @@ impl ProxyHttp for Gateway {
         Ctx::new()
     }
 
-    /// No modules: there is no compression here.
-    fn init_downstream_modules(&self, _: &mut pingora::modules::http::HttpModules) {}
+    /// Modules of ours alone.
+    fn init_downstream_modules(&self, modules: &mut pingora::modules::http::HttpModules) {
+        if self.site.recodes {
+            modules.add_module(Box::new(Recoding));
+        }
+    }
 
     /// [`super::serve`] hands the connection over this way for every request.
     fn on_connection_reuse(
@@ -281,7 +286,8 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        self.adjust(session, response, ctx)
+        self.adjust(session, response, ctx)?;
+        self.recode(session, ctx, response)
     }
 
     fn fail_to_connect(
@@ -328,9 +334,7 @@ impl ProxyHttp for Gateway {
                     _ => Reply::page(status),
                 },
             };
-            let reply = self.finish(session, ctx, reply);
-            let pace = self.pace(session, ctx);
-            if reply.send(session, pace).await.is_ok() {
+            if self.give(session, ctx, reply).await.is_ok() {
                 linger(session).await;
             }
         }

@@ -10,6 +10,7 @@ use super::super::parse::Directive;
 use super::super::template::{self, Template};
 use super::super::value as values;
 use super::guard::GuardScope;
+use super::gzip::GzipScope;
 use super::http::Refs;
 use super::passing::{Pairs, PassingScope};
 use super::web::Pages;
@@ -43,6 +44,7 @@ pub(super) struct Scope {
     pub(super) passing: PassingScope,
     pub(super) pages: Pages,
     pub(super) guard: GuardScope,
+    pub(super) gzip: GzipScope,
 }
 
 /// `proxy_redirect` as written; `default` needs the location to be worked out.
@@ -69,6 +71,9 @@ impl Scope {
                 continue;
             }
             if scope.pages.read(directive, refs, &mut once)? {
+                continue;
+            }
+            if scope.gzip.read(directive, &mut once)? {
                 continue;
             }
             if scope.guard.read(directive, refs, lowering, &mut once)? {
@@ -230,6 +235,7 @@ impl Inherited {
             passing: inner.passing.within(&outer.passing),
             pages: outer.pages.with(inner.pages),
             guard: inner.guard.within(&outer.guard),
+            gzip: inner.gzip.within(&outer.gzip),
         })
     }
 
@@ -259,6 +265,7 @@ impl Inherited {
             web: scope.pages.resolve(refs),
             access_logs: scope.access_logs.clone().unwrap_or_default(),
             guard: scope.guard.resolve(),
+            gzip: scope.gzip.resolve(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! place, by people and by [`check`]; a later version adds rows. A name that has no row is
 //! refused: as "not supported by weir yet" if nginx has it, else as unknown.
 
+mod cache;
 mod stream;
 mod tls;
 mod upstreams;
@@ -285,6 +286,7 @@ const ROWS: &[Row] = &[
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     ROWS.iter()
         .chain(upstreams::ROWS)
+        .chain(cache::ROWS)
         .chain(stream::ROWS)
         .chain(tls::ROWS)
 }

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use super::super::addr;
 use super::super::error::{Error, Kind};
 use super::super::log::Logs;
+use super::super::model::cache::CachePath;
 use super::super::model::{Http, Server, Upstream};
 use super::super::parse::Directive;
 use super::super::regex::Regex;
 use super::super::template::{self, Names};
 use super::location::{self, Place};
 use super::scope::{Inherited, Scope, value_of};
-use super::{Lowering, listen, script, tls, upstream, variable, web};
+use super::{Lowering, cache, listen, script, tls, upstream, variable, web};
 
 /// What locations refer to.
 pub(super) struct Refs {
@@ -21,6 +22,8 @@ pub(super) struct Refs {
     /// Where relative paths begin.
     prefix: PathBuf,
     pub(super) logs: Logs,
+    /// `proxy_cache_path`
+    pub(super) caches: Vec<CachePath>,
 }
 
 impl Refs {
@@ -46,6 +49,7 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
         names,
         prefix: lowering.prefix.clone(),
         logs: Logs::default(),
+        caches: cache::paths(block, lowering)?,
     };
     refs.logs = logs(block, &refs)?;
     let mut outer = Inherited::default();
@@ -65,6 +69,7 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     }
     http.upstreams = refs.upstreams;
     http.logs = refs.logs;
+    http.caches = refs.caches;
     upstream::check_nodes(&mut http.upstreams, true);
     Ok(http)
 }

@@ -63,6 +63,14 @@ pub enum Var {
     UpstreamHeaderTime,
     /// `$upstream_response_time`
     UpstreamResponseTime,
+    /// `$upstream_cache_status`
+    UpstreamCacheStatus,
+    /// `$upstream_cache_key`
+    UpstreamCacheKey,
+    /// `$upstream_cache_last_modified` of the answer to be asked about again.
+    UpstreamCacheLastModified,
+    /// `$upstream_cache_etag` of the answer to be asked about again.
+    UpstreamCacheEtag,
     /// `$status` of the answer.
     Status,
     /// `$pid`
@@ -209,6 +217,10 @@ fn builtin(lower: &str) -> Option<Var> {
         "upstream_connect_time" => Var::UpstreamConnectTime,
         "upstream_header_time" => Var::UpstreamHeaderTime,
         "upstream_response_time" => Var::UpstreamResponseTime,
+        "upstream_cache_status" => Var::UpstreamCacheStatus,
+        "upstream_cache_key" => Var::UpstreamCacheKey,
+        "upstream_cache_last_modified" => Var::UpstreamCacheLastModified,
+        "upstream_cache_etag" => Var::UpstreamCacheEtag,
         "status" => Var::Status,
         "pid" => Var::Pid,
         "binary_remote_addr" => Var::BinaryRemoteAddr,
@@ -288,5 +300,5 @@ fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
 const UNSUPPORTED: &str = "\
 realip_remote_addr realip_remote_port request_body server_addr_port slice_range tcpinfo_rtt tcpinfo_rttvar \
 tcpinfo_snd_cwnd tcpinfo_rcv_space upstream_bytes_received upstream_bytes_sent \
-upstream_cache_status upstream_response_length geoip_country_code invalid_referer secure_link secure_link_expires \
+upstream_response_length geoip_country_code invalid_referer secure_link secure_link_expires \
 uid_got uid_set";

@@ -22,6 +22,7 @@ mod log;
 mod logged;
 mod machine;
 mod proxy;
+mod real_ip;
 mod reply;
 mod request;
 mod rewritten;

@@ -8,6 +8,7 @@ const NGINX: &str = "1.31.5";
 
 /// Modules that nginx has when asked, and that work here.
 const WITH: &[&str] = &[
+    "http_realip_module",
     "http_ssl_module",
     "http_v2_module",
     "stream",

@@ -8,6 +8,7 @@
 mod balancing;
 mod cache;
 mod ciphers;
+mod guard;
 mod http;
 mod listen;
 mod location;

@@ -5,6 +5,7 @@
 //! (1.31) unless a field says otherwise.
 
 pub mod cache;
+pub mod guard;
 pub mod names;
 pub mod proxy;
 pub mod stream;
@@ -187,6 +188,8 @@ pub struct Common {
     pub web: web::Web,
     /// Where requests are logged, for a process that runs as nginx.
     pub access_logs: Vec<AccessLog>,
+    /// What holds for a client before it is served.
+    pub guard: guard::Guard,
 }
 
 /// `add_header`

@@ -3,7 +3,7 @@
 //! Why two engines: `regex` runs in time linear to the text, so no path a client makes up can
 //! hold a thread, and it takes nearly every expression people write. What it refuses for its
 //! kind (look-around, backreferences, atomic groups) goes to `fancy-regex`, which backtracks up
-//! to [`BACKTRACK_MAX`] steps and then does not match. Both work on bytes as PCRE does without
+//! to `BACKTRACK_MAX` steps and then does not match. Both work on bytes as PCRE does without
 //! its UTF mode: `fancy-regex`, which wants text, is given each byte as one character.
 //!
 //! Failures: an expression that neither takes, worded like nginx's.

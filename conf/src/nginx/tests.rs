@@ -5,6 +5,7 @@ mod balancing;
 mod errors;
 mod files;
 mod grammar;
+mod guard;
 mod meaning;
 mod nodes;
 mod places;

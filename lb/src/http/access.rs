@@ -20,8 +20,7 @@ impl Gateway {
     /// The access phase.
     pub(super) fn access(&self, session: &Session, ctx: &mut Ctx) -> Phase {
         let web = self.web(ctx);
-        let addr = ctx.conn.as_ref().and_then(|conn| conn.remote);
-        let by_address = allowed(&web.access, addr.map(|addr| addr.ip()));
+        let by_address = allowed(&web.access, ctx.remote().map(|addr| addr.ip()));
         let any = web.satisfy_any;
         match by_address {
             Some(false) if !any || web.auth.is_none() => return Phase::Fail(403),

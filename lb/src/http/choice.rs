@@ -19,10 +19,7 @@ impl Gateway {
     /// The beginning of a request's way over the peers.
     pub(crate) fn walk(&self, session: &Session, ctx: &Ctx, group: &Group) -> Walk {
         let key = match &group.method {
-            Method::IpHash => {
-                let remote = ctx.conn.as_ref().and_then(|conn| conn.remote);
-                address_key(remote.map(|addr| addr.ip()))
-            }
+            Method::IpHash => address_key(ctx.remote().map(|addr| addr.ip())),
             Method::Hash { key, .. } => self.values(session, ctx).value(key).into_owned(),
             _ => Vec::new(),
         };

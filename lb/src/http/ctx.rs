@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::conn::Conn;
 use super::flow::Flow;
+use super::real_ip::Behind;
 use super::reply::Reply;
 use super::target::Target;
 use super::tries::Tries;
@@ -16,6 +17,8 @@ use crate::group::Lease;
 #[derive(Debug)]
 pub(crate) struct Ctx {
     pub(crate) conn: Option<Arc<Conn>>,
+    /// Who a believed proxy stands for.
+    pub(crate) behind: Option<Behind>,
     pub(crate) started: Instant,
     /// Place of the server.
     pub(crate) server: usize,
@@ -66,6 +69,7 @@ impl Ctx {
     pub(crate) fn new() -> Self {
         Self {
             conn: None,
+            behind: None,
             started: Instant::now(),
             server: 0,
             location: None,

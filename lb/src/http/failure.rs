@@ -178,7 +178,7 @@ impl Gateway {
         // nginx's fields in nginx's order; the reason comes after them.
         tracing::error!(
             connection = ctx.conn.as_ref().map_or(0, |conn| conn.serial),
-            client = ctx.conn.as_ref().map_or("-", |conn| conn.remote_text.as_str()),
+            client = ctx.remote_text(),
             server = server.and_then(|it| it.model.names.first()).map_or("", String::as_str),
             request = %format_args!("{} {target} {:?}", request.method, request.version),
             upstream = %format_args!("{scheme}://{}{target}", peer.unwrap_or(upstream)),

@@ -14,7 +14,7 @@ impl Gateway {
         };
         tracing::info!(
             target: "weir_lb::access",
-            client = ctx.conn.as_ref().map_or("-", |conn| conn.remote_text.as_str()),
+            client = ctx.remote_text(),
             host = %ctx.host,
             request = %format_args!(
                 "{} {} {:?}",

@@ -47,7 +47,10 @@ impl Gateway {
                 Phase::Find => self.find(session, ctx),
                 Phase::Rewrite => self.at_location(session, ctx),
                 Phase::After => after(ctx),
-                Phase::Access => self.access(session, ctx),
+                Phase::Access => {
+                    self.find_client(session, ctx);
+                    self.access(session, ctx)
+                }
                 Phase::Try => self.try_files(session, ctx),
                 Phase::Content => self.content(session, ctx),
                 Phase::Fail(status) => self.fail(session, ctx, status),

@@ -42,6 +42,7 @@ impl Gateway {
                 self.run(session, ctx, Phase::Fail(status))
             }
             Ok(()) => {
+                self.find_client(session, ctx);
                 let step = self.run(session, ctx, Phase::Server);
                 self.apply(session, ctx);
                 step

@@ -294,5 +294,6 @@ fn fallback() -> Common {
         access_log: true,
         web: weir_conf::nginx::model::web::Web::default(),
         access_logs: Vec::new(),
+        guard: weir_conf::nginx::model::guard::Guard::default(),
     }
 }

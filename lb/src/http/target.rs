@@ -85,7 +85,7 @@ impl Gateway {
             }
             Err(fault) => {
                 tracing::error!(
-                    client = ctx.conn.as_ref().map_or("-", |conn| conn.remote_text.as_str()),
+                    client = ctx.remote_text(),
                     host = %ctx.host,
                     url = %String::from_utf8_lossy(&url),
                     "{}",

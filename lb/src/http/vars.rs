@@ -106,6 +106,8 @@ impl Values<'_> {
             Var::RemoteAddr
             | Var::BinaryRemoteAddr
             | Var::RemotePort
+            | Var::RealipRemoteAddr
+            | Var::RealipRemotePort
             | Var::ServerAddr
             | Var::ServerPort
             | Var::Connection
@@ -220,13 +222,18 @@ impl Values<'_> {
     fn of_connection(&self, var: &Var, out: &mut Vec<u8>) {
         let Some(conn) = self.conn else { return };
         match var {
-            Var::RemoteAddr => out.extend_from_slice(conn.remote_text.as_bytes()),
-            Var::BinaryRemoteAddr => match conn.remote.map(|addr| addr.ip()) {
+            Var::RemoteAddr => out.extend_from_slice(self.ctx.remote_text().as_bytes()),
+            Var::BinaryRemoteAddr => match self.ctx.remote().map(|addr| addr.ip()) {
                 Some(IpAddr::V4(addr)) => out.extend_from_slice(&addr.octets()),
                 Some(IpAddr::V6(addr)) => out.extend_from_slice(&addr.octets()),
                 None => out.extend_from_slice(b"unix:"),
             },
-            Var::RemotePort => write_number(out, conn.remote.map(|addr| addr.port())),
+            Var::RemotePort => {
+                let port = self.ctx.remote().map(|addr| addr.port());
+                write_number(out, port.filter(|port| *port > 0));
+            }
+            Var::RealipRemoteAddr => out.extend_from_slice(conn.remote_text.as_bytes()),
+            Var::RealipRemotePort => write_number(out, conn.remote.map(|addr| addr.port())),
             Var::ServerAddr => {
                 if let Some(addr) = conn.local {
                     let _ = write!(out, "{}", addr.ip());

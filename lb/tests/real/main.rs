@@ -14,6 +14,7 @@ mod bodies;
 mod certs;
 mod ends;
 mod failover;
+mod guard;
 mod health;
 mod http;
 mod nodes;

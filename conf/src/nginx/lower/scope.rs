@@ -10,6 +10,7 @@ use super::super::parse::Directive;
 use super::super::template::{self, Template};
 use super::super::value as values;
 use super::cache::CacheScope;
+use super::guard::GuardScope;
 use super::http::Refs;
 use super::passing::PassingScope;
 use super::web::Pages;
@@ -41,6 +42,7 @@ pub(super) struct Scope {
     pub(super) passing: PassingScope,
     pub(super) cache: CacheScope,
     pub(super) pages: Pages,
+    pub(super) guard: GuardScope,
 }
 
 /// `proxy_redirect` as written; `default` needs the location to be worked out.
@@ -70,6 +72,9 @@ impl Scope {
                 continue;
             }
             if scope.pages.read(directive, refs, &mut once)? {
+                continue;
+            }
+            if scope.guard.read(directive, lowering, &mut once)? {
                 continue;
             }
             if scope.scalar(directive, lowering)? {
@@ -234,6 +239,7 @@ impl Inherited {
             passing: inner.passing.within(&outer.passing),
             cache: inner.cache.within(&outer.cache),
             pages: outer.pages.with(inner.pages),
+            guard: inner.guard.within(&outer.guard),
         })
     }
 
@@ -262,6 +268,7 @@ impl Inherited {
             access_log: scope.access_log.unwrap_or(true),
             web: scope.pages.resolve(refs),
             access_logs: scope.access_logs.clone().unwrap_or_default(),
+            guard: scope.guard.resolve(),
         }
     }
 

@@ -33,6 +33,10 @@ pub enum Var {
     RemoteAddr,
     /// `$remote_port`
     RemotePort,
+    /// `$realip_remote_addr`: who is connected, whoever `$remote_addr` is.
+    RealipRemoteAddr,
+    /// `$realip_remote_port`
+    RealipRemotePort,
     /// `$server_addr`
     ServerAddr,
     /// `$server_port`
@@ -133,8 +137,8 @@ pub enum Var {
     Ssl(SslVar),
     /// What only `stream` has, and what a PROXY header told.
     Stream(StreamVar),
-    /// A variable that the file makes, by its place in [`super::model::Http::variables`] or in
-    /// [`super::model::Stream::variables`].
+    /// A variable that the file makes, by its place in [`crate::nginx::model::Http::variables`] or in
+    /// [`crate::nginx::model::Stream::variables`].
     User(usize),
 }
 
@@ -202,6 +206,8 @@ fn builtin(lower: &str) -> Option<Var> {
         "scheme" => Var::Scheme,
         "remote_addr" => Var::RemoteAddr,
         "remote_port" => Var::RemotePort,
+        "realip_remote_addr" => Var::RealipRemoteAddr,
+        "realip_remote_port" => Var::RealipRemotePort,
         "server_addr" => Var::ServerAddr,
         "server_port" => Var::ServerPort,
         "server_name" => Var::ServerName,
@@ -298,7 +304,7 @@ fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
 
 /// Variables of nginx's that this version has not.
 const UNSUPPORTED: &str = "\
-realip_remote_addr realip_remote_port request_body server_addr_port slice_range tcpinfo_rtt tcpinfo_rttvar \
+request_body server_addr_port slice_range tcpinfo_rtt tcpinfo_rttvar \
 tcpinfo_snd_cwnd tcpinfo_rcv_space upstream_bytes_received upstream_bytes_sent \
 upstream_response_length geoip_country_code invalid_referer secure_link secure_link_expires \
 uid_got uid_set";

@@ -52,7 +52,7 @@ impl Values<'_> {
     fn geo_addr(&self, geo: &Geo) -> IpAddr {
         // nginx's address for a client that has none.
         let nobody = IpAddr::from([255, 255, 255, 255]);
-        let client = self.conn.and_then(|conn| conn.remote);
+        let client = self.ctx.remote();
         let mut addr = client.map_or(nobody, |addr| addr.ip());
         if let Some(source) = &geo.source {
             let text = self.value(source);

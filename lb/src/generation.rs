@@ -120,6 +120,9 @@ impl Made {
 
     /// Takes over what the one before knows of peers that stand in both.
     pub(crate) fn learn(&self, before: &Generation) {
+        if let (Some(front), Some(old)) = (&self.front, &before.front) {
+            front.learn(old);
+        }
         for (door, group) in &self.groups {
             let same = before
                 .groups

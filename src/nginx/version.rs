@@ -35,7 +35,6 @@ const WITHOUT: &[&str] = &[
     "http_empty_gif_module",
     "http_browser_module",
     "http_tunnel_module",
-    "http-cache",
     "stream_limit_conn_module",
     "stream_pass_module",
     "stream_set_module",

@@ -78,6 +78,13 @@ impl Plan {
         plan
     }
 
+    /// What a request has of the headers that the answer varies by.
+    #[must_use]
+    pub fn variant(&self, request: &HeaderMap) -> String {
+        let names = self.vary.as_deref().unwrap_or_default();
+        variant(names, request)
+    }
+
     /// Whether it forbids keeping.
     fn cache_control(&mut self, headers: &HeaderMap, now_ms: u64) -> bool {
         let Some(text) = joined(headers, &header::CACHE_CONTROL) else {

@@ -56,7 +56,7 @@ impl Gateway {
     /// Goes to the page of an error, if it has one: on to its upstream, or to an answer that
     /// `fail_to_proxy` gives.
     pub(crate) fn error_page(&self, session: &Session, ctx: &mut Ctx, error: &mut Error) {
-        let Some(status) = status_for(error) else {
+        let Some(status) = status_for(error).filter(|_| ctx.fetch.is_none()) else {
             return;
         };
         let sent_on = ctx.accel.take();
@@ -267,7 +267,7 @@ fn wanted(next: &NextUpstream, fault: UpstreamFault) -> bool {
     }
 }
 
-fn fault(error: &Error, ctx: &Ctx) -> UpstreamFault {
+pub(crate) fn fault(error: &Error, ctx: &Ctx) -> UpstreamFault {
     match error.etype() {
         ErrorType::HTTPStatus(_) if ctx.passed_over => UpstreamFault::Status,
         ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout => {

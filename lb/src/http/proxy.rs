@@ -12,6 +12,7 @@ use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
 use weir_conf::nginx::model::{Common, Server as ServerModel};
 
+use super::cached::{self, bring_nothing};
 use super::conn::{self, Conn};
 pub(crate) use super::ctx::Ctx;
 use super::failure::{Stage, has_begun, status_for, unanswered};
@@ -81,6 +82,11 @@ impl ProxyHttp for Gateway {
     /// No modules: there is no compression here.
     fn init_downstream_modules(&self, _: &mut pingora::modules::http::HttpModules) {}
 
+    /// Only where something is cached: the cache fetches with requests of its own.
+    fn allow_spawning_subrequest(&self, _: &Session, _: &Ctx) -> bool {
+        self.site.caches.any
+    }
+
     /// [`super::serve`] hands the connection over this way for every request.
     fn on_connection_reuse(
         &self,
@@ -92,6 +98,10 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
+        if let Some(begun) = cached::taken_over(session) {
+            *ctx = begun;
+            return Ok(false);
+        }
         if ctx.conn.is_none() {
             ctx.conn = conn::of_session(session);
         }
@@ -199,6 +209,9 @@ impl ProxyHttp for Gateway {
             lease.answer_began();
         }
         ctx.upstream_headers = Some(response.headers.clone());
+        if ctx.fetch.is_some() {
+            return self.bring(session, ctx, response);
+        }
         ctx.accel = self.accel_redirect(ctx, &response.headers);
         if ctx.accel.is_some() {
             ctx.intercepted = true;
@@ -244,6 +257,9 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
+        if ctx.fetch.is_some() {
+            return Ok(());
+        }
         self.adjust(session, response, ctx)
     }
 
@@ -276,6 +292,9 @@ impl ProxyHttp for Gateway {
         error: &Error,
         ctx: &mut Ctx,
     ) -> FailToProxy {
+        if ctx.fetch.is_some() {
+            return bring_nothing(ctx, error);
+        }
         let status = if has_begun(session) {
             None
         } else {
@@ -315,11 +334,15 @@ impl ProxyHttp for Gateway {
             .response_written()
             .map(|header| header.status.as_u16());
         let status = written.unwrap_or_else(unanswered);
-        let group = self.group(ctx);
+        // What came from the cache, the fetch has counted.
+        let group = self.group(ctx).filter(|_| ctx.cache.is_none());
         let metrics = group
             .as_ref()
             .map_or(&self.site.own, |group| &group.metrics);
         metrics.answered(written.unwrap_or(0));
+        if ctx.fetch.is_some() {
+            return;
+        }
         if self.common(ctx).access_log {
             self.log_access(session, ctx, status);
         }

@@ -84,6 +84,11 @@ impl Front {
         &self.site.groups
     }
 
+    /// Takes over what the one before keeps of upstreams' answers.
+    pub(crate) fn learn(&self, before: &Self) {
+        self.site.caches.learn(&before.site.caches);
+    }
+
     /// Ends the connections that wait for a next request.
     pub(crate) async fn close_idle(&self) {
         self.proxy.http_cleanup().await;

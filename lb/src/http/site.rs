@@ -16,6 +16,7 @@ use weir_conf::nginx::model::web::Op;
 use weir_conf::nginx::model::{self, Action, Http};
 use weir_conf::nginx::template::Template;
 
+use super::cached::{Caches, Caching};
 use super::route::Tree;
 use super::secure::Secure;
 use super::stub::Stub;
@@ -48,6 +49,8 @@ pub(crate) struct Site {
     pub(crate) own: UpstreamMetrics,
     /// What `stub_status` shows.
     pub(crate) stub: Arc<Stub>,
+    /// `proxy_cache_path`
+    pub(crate) caches: Caches,
     /// `$hostname`
     pub(crate) hostname: String,
 }
@@ -88,6 +91,8 @@ pub(crate) enum Do {
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) model: model::Proxy,
+    /// Whether and how answers are kept.
+    pub(crate) cache: Option<Arc<Caching>>,
     /// `None` if the URL has variables.
     pub(crate) group: Option<Arc<Group>>,
     /// Connects with TLS.
@@ -158,6 +163,7 @@ impl Site {
             metrics: metrics.clone(),
             own: metrics.upstream("-"),
             stub: Arc::default(),
+            caches: Caches::new(http, metrics),
             hostname: std::fs::read_to_string("/proc/sys/kernel/hostname")
                 .map(|name| name.trim().to_ascii_lowercase())
                 .unwrap_or_default(),
@@ -268,6 +274,7 @@ fn make_proxy(
             .iter()
             .filter_map(|name| named(name))
             .collect(),
+        cache: Caching::new(model).map(Arc::new),
         model: model.clone(),
     })
 }

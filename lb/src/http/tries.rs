@@ -6,10 +6,10 @@ use std::io::Write as _;
 use tokio::time::Instant;
 
 /// All tries so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Tries(Vec<Try>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Try {
     addr: String,
     status: Option<u16>,

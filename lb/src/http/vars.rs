@@ -138,6 +138,14 @@ impl Values<'_> {
             Var::UpstreamHttp(name) => self.upstream_header(name, out),
             Var::UpstreamCookie(name) => self.upstream_cookie(name, out),
             Var::SentHttp(name) => self.sent_header(name, out),
+            Var::UpstreamCacheStatus
+            | Var::UpstreamCacheKey
+            | Var::UpstreamCacheLastModified
+            | Var::UpstreamCacheEtag => {
+                if let Some(state) = &self.ctx.cache {
+                    state.write(var, out);
+                }
+            }
             Var::Status => write_number(out, self.ctx.status),
             Var::Https if self.scheme() == "https" => out.extend_from_slice(b"on"),
             Var::Https => {}

@@ -11,6 +11,7 @@
 mod bad_clients;
 mod balancing;
 mod bodies;
+mod caching;
 mod certs;
 mod ends;
 mod failover;

@@ -7,6 +7,7 @@
 //! Limits: the lock is never held across an await. Failures: no peer is "no live upstreams".
 
 mod kept;
+mod nodes;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -15,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 use weir_conf::nginx::Addr;
-use weir_conf::nginx::model::{HealthCheck, Method, Sticky, Upstream, UpstreamNodes};
+use weir_conf::nginx::model::{HealthCheck, Method, Sticky, Until, Upstream, UpstreamNodes};
 
 use crate::balance::{Balancer, Outcome, PeerSpec, Released, Rule, Standing, Walk};
 use crate::metrics::{Metrics, PeerMetrics, UpstreamMetrics};
@@ -38,6 +39,8 @@ pub(crate) struct Peer {
     pub(crate) addr: Addr,
     /// As nginx writes it in logs and in `$upstream_addr`.
     pub(crate) name: String,
+    /// Its address as a node tells it.
+    pub(crate) told: Box<str>,
     /// It stands in the configuration.
     pub(crate) fixed: bool,
     healthy: AtomicBool,
@@ -115,7 +118,7 @@ impl Group {
                     backup: server.backup,
                     down: server.down,
                 };
-                group.add(addr.clone(), spec, true);
+                group.add(addr.clone(), spec, None);
             }
         }
         Arc::new(group)
@@ -143,7 +146,7 @@ impl Group {
             all_metrics: metrics.clone(),
             start: Instant::now(),
         };
-        group.add(addr, PeerSpec::default(), true);
+        group.add(addr, PeerSpec::default(), None);
         Arc::new(group)
     }
 
@@ -159,35 +162,13 @@ impl Group {
                 }
             }
         }
-        let same = |nodes: &UpstreamNodes, old: &UpstreamNodes| nodes.kind == old.kind;
-        if let (Some(nodes), Some(old)) = (&self.nodes, &before.nodes)
-            && same(nodes, old)
-        {
-            for node in known.iter().filter(|it| !it.fixed) {
-                let peer = self.join(node.addr.clone());
-                self.set_healthy(&peer, node.is_healthy());
-            }
-        }
+        self.learn_nodes(before);
     }
 
-    /// Takes in a node of the cluster, which gets nothing until a check finds it well.
-    pub(crate) fn join(&self, addr: Addr) -> Arc<Peer> {
-        let spec = self
-            .nodes
-            .as_ref()
-            .map_or_else(PeerSpec::default, |nodes| PeerSpec {
-                server: addr.to_string().into(),
-                max_fails: nodes.max_fails,
-                fail_timeout_ms: nodes.fail_timeout_ms,
-                max_conns: nodes.max_conns,
-                ..PeerSpec::default()
-            });
-        self.add(addr, spec, false)
-    }
-
-    /// A peer of the configuration is taken for well, a node for ill.
-    fn add(&self, addr: Addr, spec: PeerSpec, fixed: bool) -> Arc<Peer> {
+    /// A peer of the configuration is taken for well, a node for ill; `told` is what a node tells.
+    fn add(&self, addr: Addr, spec: PeerSpec, told: Option<&str>) -> Arc<Peer> {
         let name = addr.to_string();
+        let fixed = told.is_none();
         let metrics = if self.anonymous {
             self.all_metrics.peer(VARIABLE, "-")
         } else {
@@ -200,6 +181,7 @@ impl Group {
         let peer = Arc::new(Peer {
             number,
             addr,
+            told: told.unwrap_or(&name).into(),
             name,
             fixed,
             healthy: AtomicBool::new(fixed),
@@ -209,12 +191,8 @@ impl Group {
         peer
     }
 
-    /// Takes the next peer that is not in `tried`.
-    pub(crate) fn acquire(self: &Arc<Self>, tried: &[usize]) -> Option<Lease> {
-        self.acquire_for(&mut Walk::default(), tried)
-    }
-
-    /// [`Self::acquire`] for a request that has a key, or a peer its client sticks to.
+    /// Takes the next peer that is not in `tried`, for a request or session that may have a key,
+    /// or a peer its client sticks to.
     pub(crate) fn acquire_for(self: &Arc<Self>, walk: &mut Walk, tried: &[usize]) -> Option<Lease> {
         let now_ms = self.now_ms();
         let mut state = self.lock();
@@ -324,6 +302,7 @@ fn rule(method: &Method) -> Rule {
         Method::RoundRobin => Rule::RoundRobin,
         Method::LeastConn => Rule::LeastConn,
         Method::LeastTime { .. } => Rule::LeastTime,
+        Method::LeastLoad => Rule::LeastLoad,
         Method::IpHash => Rule::IpHash,
         Method::Hash { consistent, .. } if *consistent => Rule::Ring,
         Method::Hash { .. } => Rule::Hash,
@@ -346,9 +325,18 @@ impl Lease {
         &self.peer
     }
 
+    /// The connection is there.
+    pub(crate) fn connected(&self) {
+        self.passed(Until::Connect);
+    }
+
     /// The header of an answer has come.
     pub(crate) fn answer_began(&self) {
-        if self.group.method == (Method::LeastTime { last_byte: false }) {
+        self.passed(Until::FirstByte);
+    }
+
+    fn passed(&self, until: Until) {
+        if self.group.method == (Method::LeastTime { until }) {
             self.group.timed(&self.peer, self.since);
         }
     }
@@ -356,9 +344,8 @@ impl Lease {
     /// Gives it back with what became of it.
     pub(crate) fn finish(mut self, outcome: Outcome) {
         self.open = false;
-        let whole = self.group.method == (Method::LeastTime { last_byte: true });
-        if whole && outcome == Outcome::Answered {
-            self.group.timed(&self.peer, self.since);
+        if outcome == Outcome::Answered {
+            self.passed(Until::LastByte);
         }
         self.group.release(&self.peer, outcome);
     }

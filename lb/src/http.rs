@@ -8,26 +8,33 @@
 //! `upstream`, `rewritten` and `failure` for what they do; `target`, `choice` and `tries` say where
 //! a request goes, `cached` keeps upstreams' answers, `reply` and `answer` are the answers the balancer gives itself.
 
+mod absolute;
+mod accel;
 mod access;
 mod answer;
 mod apr1;
 mod cached;
 mod choice;
 mod conn;
+mod cookies;
 mod ctx;
 mod failure;
 mod files;
 mod flow;
 mod greet;
+mod inner;
+mod limits;
 mod log;
 mod logged;
 mod machine;
+mod pace;
 mod proxy;
 mod real_ip;
 mod reply;
 mod request;
 mod rewritten;
 mod route;
+mod said;
 mod script;
 mod secure;
 mod serve;
@@ -39,4 +46,5 @@ mod upstream;
 mod uri;
 mod vars;
 
+pub(crate) use route::Hosts;
 pub(crate) use serve::{Endpoint, Front};

@@ -4,7 +4,7 @@
 //! able to give back what it read ([`Io::unread`]), and who serves must not care what lies
 //! below. Limits: what is given back is what was read, so it is the reader's bound that holds.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -59,16 +59,11 @@ impl From<Inner> for Io {
 }
 
 impl Io {
-    /// Connects in the clear.
-    pub(crate) async fn connect(addr: &Addr) -> std::io::Result<Self> {
-        Self::connect_from(addr, None, false).await
-    }
-
     /// Connects in the clear from an address of ours, and has the kernel look whether the peer is
     /// there if `keepalive` says so; neither is for unix sockets.
     pub(crate) async fn connect_from(
         addr: &Addr,
-        bind: Option<IpAddr>,
+        bind: Option<SocketAddr>,
         keepalive: bool,
     ) -> std::io::Result<Self> {
         match addr {
@@ -79,8 +74,8 @@ impl Io {
                     TcpSocket::new_v6()?
                 };
                 socket.set_keepalive(keepalive)?;
-                if let Some(ip) = bind {
-                    socket.bind((ip, 0).into())?;
+                if let Some(from) = bind {
+                    socket.bind(from)?;
                 }
                 let stream = socket.connect(*addr).await?;
                 stream.set_nodelay(true)?;
@@ -108,6 +103,11 @@ impl Io {
         } else {
             [&bytes[..], &self.again[..]].concat().into()
         };
+    }
+
+    /// Whether something was given back and not read again.
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.again.is_empty()
     }
 
     pub(crate) fn is_tls(&self) -> bool {

@@ -178,6 +178,8 @@ impl Listener {
                         refused.inc();
                         tracing::warn!(listen = %self.addr, "worker_connections are not enough");
                     }
+                    // What came first is begun first: the runtime would begin with the last.
+                    tokio::task::yield_now().await;
                 }
                 Err(error) => {
                     tracing::error!(listen = %self.addr, %error, "accept() failed");

@@ -4,7 +4,9 @@
 use prometheus::{
     IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
 };
-use weir_cache::zone::ZoneMetrics;
+mod cache;
+
+pub(crate) use cache::CacheMetrics;
 
 /// Why an upstream failed a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,11 +61,8 @@ pub(crate) struct Metrics {
     peer_active: IntGaugeVec,
     peer_healthy: IntGaugeVec,
     peer_ejections: IntCounterVec,
-    cache_requests: IntCounterVec,
-    cache_objects: IntGaugeVec,
-    cache_bytes: IntGaugeVec,
-    cache_evictions: IntCounterVec,
-    cache_served: IntCounterVec,
+    /// What is counted of each cache.
+    pub(crate) cache: CacheMetrics,
 }
 
 impl Metrics {
@@ -130,31 +129,7 @@ impl Metrics {
                 "Times that failed requests put the peer out",
                 &["upstream", "peer"],
             )?,
-            cache_requests: counter(
-                registry,
-                "weir_lb_cache_requests_total",
-                "Requests of cached locations, by zone and $upstream_cache_status",
-                &["zone", "status"],
-            )?,
-            cache_objects: gauge(registry, "weir_lb_cache_objects", "Answers kept", &["zone"])?,
-            cache_bytes: gauge(
-                registry,
-                "weir_lb_cache_stored_bytes",
-                "Bytes of the answers kept",
-                &["zone"],
-            )?,
-            cache_evictions: counter(
-                registry,
-                "weir_lb_cache_evictions_total",
-                "Answers dropped to make room",
-                &["zone"],
-            )?,
-            cache_served: counter(
-                registry,
-                "weir_lb_cache_served_bytes_total",
-                "Body bytes that came from the cache, or through it while it filled",
-                &["zone"],
-            )?,
+            cache: CacheMetrics::new(registry)?,
         })
     }
 
@@ -198,22 +173,6 @@ impl Metrics {
             healthy,
             ejections: self.peer_ejections.with_label_values(&labels),
         }
-    }
-
-    /// The figures of one cache, and how often its requests had each of `statuses`.
-    pub(crate) fn cache<const N: usize>(
-        &self,
-        zone: &str,
-        statuses: [&str; N],
-    ) -> (ZoneMetrics, [IntCounter; N]) {
-        let metrics = ZoneMetrics {
-            objects: self.cache_objects.with_label_values(&[zone]),
-            stored_bytes: self.cache_bytes.with_label_values(&[zone]),
-            evictions: self.cache_evictions.with_label_values(&[zone]),
-            served_bytes: self.cache_served.with_label_values(&[zone]),
-        };
-        let count = |status: &str| self.cache_requests.with_label_values(&[zone, status]);
-        (metrics, statuses.map(count))
     }
 
     /// Forgets a peer that is gone for good.

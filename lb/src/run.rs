@@ -22,6 +22,7 @@ use crate::error::LbError;
 use crate::generation::{Generation, Made, Target, Work};
 use crate::listen::{self, Listener};
 use crate::metrics::Metrics;
+use crate::owners::StreamOwners;
 
 /// What the node says beside the configuration file.
 #[derive(Debug, Clone)]
@@ -30,8 +31,10 @@ pub struct LbOptions {
     /// `stream` block: a flood of viewers shall not keep publishers out. The file's
     /// `worker_processes` times `worker_connections` holds too; the smaller wins.
     pub connections_max: usize,
-    /// The cluster's nodes, for upstreams with `weir_nodes`.
+    /// The cluster's nodes, for upstreams with `cluster`.
     pub nodes: Option<watch::Receiver<Arc<NodesSeen>>>,
+    /// Who has a stream, for upstreams that prefer the owner.
+    pub owners: StreamOwners,
     /// Where the file's `access_log`s are written; without it requests are told of in the log of
     /// the process.
     pub access_logs: Option<AccessLogs>,
@@ -42,6 +45,7 @@ impl Default for LbOptions {
         Self {
             connections_max: 100_000,
             nodes: None,
+            owners: StreamOwners::default(),
             access_logs: None,
         }
     }
@@ -89,7 +93,7 @@ impl Lb {
     /// Makes ready what the configuration says, and registers the metrics.
     ///
     /// # Errors
-    /// An upstream address the system cannot take, `weir_nodes` without
+    /// An upstream address the system cannot take, `cluster` without
     /// [`LbOptions::nodes`], a certificate or key that cannot be read or does not fit, or metrics
     /// that are registered already.
     #[allow(
@@ -148,7 +152,7 @@ impl Bound {
     /// The addresses of the `stream` block for connections.
     #[must_use]
     pub fn tcp_addresses(&self) -> Vec<Addr> {
-        self.those(|work| matches!(work, Work::Tcp(..)))
+        self.those(|work| matches!(work, Work::Tcp(_)))
     }
 
     /// Serves until `shutdown`; then accepts no more, lets requests and connections in hand end,

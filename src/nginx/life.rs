@@ -4,6 +4,7 @@
 //! threads last. TERM and INT end at once, QUIT when the last request is answered; HUP takes the
 //! file anew, and leaves everything as it was if that cannot be done.
 
+use super::cluster::{At, Cluster};
 use super::errors::ErrorLog;
 use super::pid::{PidFile, open_failed};
 use super::places::Places;
@@ -38,9 +39,11 @@ pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitC
     crate::files::raise();
     let registry = prometheus::Registry::new();
     let (access_logs, writer) = AccessLogs::new(Path::new(&places.prefix));
+    let at = At::read(&config)?;
+    let cluster = Cluster::new();
     let options = LbOptions {
         access_logs: Some(access_logs.clone()),
-        ..LbOptions::default()
+        ..cluster.options()
     };
     let bound = Lb::new(config, options, &registry)
         .and_then(Lb::bind)
@@ -48,6 +51,9 @@ pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitC
     let becomes = Becomes::find(process.user.as_ref()).map_err(Fault::emerg)?;
     let pid = places.pid(process.pid.as_deref()).map(PidFile::write);
     let pid = pid.transpose().map_err(Fault::emerg)?;
+    if let Some(at) = &at {
+        at.make_dir(becomes.as_ref());
+    }
     if let Some(becomes) = &becomes {
         for sink in log.sinks().iter() {
             if let Some((_, file)) = sink.file() {
@@ -73,8 +79,9 @@ pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitC
         places,
         log,
         access_logs,
+        cluster,
     };
-    let result = runtime.block_on(life.serve(bound));
+    let result = runtime.block_on(life.serve(bound, at));
     logs.flush();
     runtime.shutdown_background();
     if let Some(pid) = pid {
@@ -91,11 +98,13 @@ struct Life<'a> {
     places: &'a Places,
     log: ErrorLog,
     access_logs: AccessLogs,
+    cluster: Cluster,
 }
 
 impl Life<'_> {
-    async fn serve(&self, bound: Bound) -> std::io::Result<()> {
+    async fn serve(&self, bound: Bound, at: Option<At>) -> std::io::Result<()> {
         let mut signals = Signals::new()?;
+        self.cluster.follow(at);
         let mut running = bound.start();
         tracing::info!(severity = "notice", "start worker processes");
         if daemon::is_behind() {
@@ -158,15 +167,17 @@ impl Life<'_> {
         let outcome = tokio::task::block_in_place(|| {
             let config = super::load(self.args, self.places)?;
             let sinks = super::sinks(&config, self.places)?;
+            let at = At::read(&config)?;
             for warning in &config.warnings {
                 let plain = warning.strip_prefix("[warn] ").unwrap_or(warning);
                 self.log.say(LogLevel::Warn, plain);
             }
             running.reload(&config).map_err(|error| Fault::of(&error))?;
-            Ok::<_, Fault>(sinks)
+            Ok::<_, Fault>((sinks, at))
         });
         match outcome {
-            Ok(sinks) => {
+            Ok((sinks, at)) => {
+                self.cluster.follow(at);
                 self.log.set(sinks);
                 tracing::info!(severity = "notice", "start worker processes");
             }

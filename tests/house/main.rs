@@ -14,9 +14,11 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod behind;
 mod browser;
 mod cluster;
 mod faults;
+mod fed;
 mod ingest;
 mod load;
 mod load_soak;

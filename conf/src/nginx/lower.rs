@@ -8,12 +8,16 @@
 mod balancing;
 mod cache;
 mod ciphers;
+mod cluster;
 mod guard;
+mod host_name;
 mod http;
+mod limits;
 mod listen;
 mod location;
 mod pass;
 mod passing;
+mod rewriting;
 mod scope;
 mod script;
 mod stream;
@@ -105,6 +109,7 @@ pub(super) fn lower(
             kind: Kind::Syntax,
         });
     }
+    cluster::properties(tree, &lowering, &mut config)?;
     listen::check_conflicts(&mut config)?;
     listen::check_tls(&config)?;
     lowering.noops.sort_by_key(|no_op| {

@@ -50,7 +50,7 @@ pub fn default_config_text(
 fn servers(out: &mut String, behind: Behind<'_>, role: &str) {
     match behind {
         Behind::Nodes => {
-            let _ = writeln!(out, "        weir_nodes {role};");
+            let _ = writeln!(out, "        cluster role={role};");
         }
         Behind::Servers(addrs) => {
             for addr in addrs {

@@ -1,10 +1,11 @@
-//! Who may come in: `allow`, `deny`, `auth_basic`, `satisfy`.
+//! Who may come in: `allow`, `deny`, `auth_basic`, `auth_request`, `satisfy`.
 //!
 //! Passwords are compared with what stands in the user file, which is read for each request as
 //! nginx reads it, up to [`USER_FILE_BYTES_MAX`]; neither is ever logged.
 
 use std::io::Read as _;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use pingora::proxy::Session;
@@ -12,6 +13,7 @@ use weir_conf::nginx::model::web::{AccessRule, AuthBasic, Who};
 
 use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
+use super::reply::Step;
 
 /// Most of a user file that is read.
 const USER_FILE_BYTES_MAX: u64 = 4 << 20;
@@ -19,20 +21,44 @@ const USER_FILE_BYTES_MAX: u64 = 4 << 20;
 impl Gateway {
     /// The access phase.
     pub(super) fn access(&self, session: &Session, ctx: &mut Ctx) -> Phase {
+        if ctx.inner.is_some() {
+            return Phase::Try;
+        }
         let web = self.web(ctx);
         let by_address = allowed(&web.access, ctx.remote().map(|addr| addr.ip()));
         let any = web.satisfy_any;
+        let mut refused = None;
         match by_address {
-            Some(false) if !any || web.auth.is_none() => return Phase::Fail(403),
+            Some(false) if any => refused = Some(403),
+            Some(false) => return Phase::Fail(403),
             Some(true) if any => return Phase::Try,
             _ => {}
         }
-        let Some(auth) = &web.auth else {
-            return Phase::Try;
-        };
-        match self.authenticate(auth, session, ctx) {
-            Ok(()) => Phase::Try,
-            Err(status) => Phase::Fail(status),
+        if let Some(auth) = &web.auth {
+            match self.authenticate(auth, session, ctx) {
+                Ok(()) if any => return Phase::Try,
+                Ok(()) => {}
+                Err(status @ (401 | 403)) if any => refused = Some(status),
+                Err(status) => return self.refuse(ctx, status),
+            }
+        }
+        if self.common(ctx).guard.auth_request.is_some() {
+            return Phase::Answer(Box::new(Step::Ask(refused)));
+        }
+        match refused {
+            Some(status) => self.refuse(ctx, status),
+            None => Phase::Try,
+        }
+    }
+
+    /// Refuses a request; after a while (`auth_delay`) if it showed nothing that lets in.
+    pub(super) fn refuse(&self, ctx: &Ctx, status: u16) -> Phase {
+        match self.common(ctx).guard.auth_delay_ms {
+            ms if ms > 0 && status == 401 => {
+                let wait = Step::Wait(Duration::from_millis(ms), Box::new(Phase::Fail(401)));
+                Phase::Answer(Box::new(wait))
+            }
+            _ => Phase::Fail(status),
         }
     }
 
@@ -60,7 +86,7 @@ impl Gateway {
 }
 
 fn challenge(ctx: &mut Ctx, realm: &str) -> u16 {
-    ctx.flow.challenge = Some(format!("Basic realm=\"{realm}\""));
+    ctx.flow.challenges = vec![format!("Basic realm=\"{realm}\"")];
     401
 }
 

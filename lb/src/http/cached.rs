@@ -4,44 +4,43 @@
 //! who ask (`proxy_cache_lock`), and reads it while it is filled; or an old one stands in, where
 //! `proxy_cache_use_stale` or the answer itself allows that. What may not be kept is streamed to
 //! its asker, as slowly as he takes it. `zones` are the caches, `answer` is what the client gets,
-//! `ranges` what of it, `update` what becomes of what was fetched.
+//! `ranges` and `parts` what of it, `wish` is what the request is to its cache, `visit` how it looks for its
+//! answer, `update` what becomes of what was fetched.
 //!
-//! Left to the plain way: other methods, an upgrade, a body of more than [`BODY_BYTES_MAX`].
+//! Left to the plain way: other methods, an upgrade, a body of more than [`wish::BODY_BYTES_MAX`].
 //! An answer is fetched to its end though its asker leaves, as in nginx. An error page that is
 //! fetched from another upstream after a failure there passes by the cache.
 
 mod answer;
 mod fetch;
+mod parts;
 mod ranges;
 mod update;
+mod visit;
+mod wish;
 mod zones;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::header::{TRANSFER_ENCODING, UPGRADE};
+use bytes::Bytes;
 use http::{HeaderValue, Method};
 use pingora::proxy::Session;
-use tokio::time::Instant;
-use weir_cache::zone::{Boarding, Landed, Lock, Place, Standing, Ticket};
+use weir_cache::zone::{Failure, FailureKind, Landed, Standing, Ticket};
 use weir_conf::nginx::model::cache::CacheZone;
 
 use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
 use super::reply::{Reply, Step};
-use super::request::{announced, expects_continue};
+use super::request::expects_continue;
 use super::site::Proxy;
-use super::upstream::target;
 use answer::End;
 pub(crate) use fetch::{Fetch, bring_nothing, taken_over};
 use fetch::{Incoming, Order, Report, Told};
 use update::{Settled, settle};
+use visit::{Seat, Visit};
+use wish::{is_far, is_set, may_cache, now_ms, set};
 pub(crate) use zones::{Caches, Caching, State};
 use zones::{Head, Kept, Named, Status, Zone};
-
-/// Longer bodies of requests are not held for a fetch, bytes.
-const BODY_BYTES_MAX: u64 = 1 << 20;
 
 /// How an answer is come by.
 enum Obtained {
@@ -53,29 +52,6 @@ enum Obtained {
     Alone(Box<Told>, Incoming),
     /// There is none.
     Failed(u16),
-}
-
-/// What a request may do about an answer that is not to be had from the zone.
-enum Seat {
-    /// Bring it.
-    Bring(Ticket<Head>),
-    /// Get it for itself.
-    Alone,
-    /// Somebody has brought it, or nothing.
-    Landed(Landed<Head>),
-}
-
-/// A request at its cache.
-struct Visit<'a> {
-    caching: &'a Arc<Caching>,
-    named: &'a Named,
-    place: Place,
-    /// An answer past its time.
-    stale: Option<Arc<Kept>>,
-    /// Whether this request is to bring the one after it.
-    updates: bool,
-    /// Whether what is fetched is for all.
-    for_all: bool,
 }
 
 impl Gateway {
@@ -116,7 +92,7 @@ impl Gateway {
                     }
                 }
             };
-            let step = match self.run(session, ctx, phase) {
+            let step = match self.go(session, ctx, phase).await {
                 // What the body was for has failed, and it cannot be sent again.
                 Step::Proxy if body_taken => Step::Reply(Reply::page(ctx.flow.err_status)),
                 step => step,
@@ -128,11 +104,14 @@ impl Gateway {
                 }
                 Step::Reply(reply) => {
                     let reply = self.finish(session, ctx, reply);
-                    reply.send(session).await?;
+                    let pace = self.pace(session, ctx);
+                    reply.send(session, pace).await?;
                     return Ok(true);
                 }
+                // `go` has waited.
+                Step::Wait(..) | Step::Ask(_) => return Ok(true),
                 Step::Proxy => {
-                    ctx.target = None;
+                    ctx.start_over();
                     ctx.cache = None;
                     if !self.is_cached(ctx) {
                         return Ok(false);
@@ -171,7 +150,7 @@ impl Gateway {
             }
             let body = self.take_body(session).await?;
             *body_taken = body.is_some();
-            return Ok(match self.ask(session, ctx, body, None).await {
+            return Ok(match self.send_for(session, ctx, body, None).await {
                 Ok((told, incoming)) => Obtained::Alone(told, incoming),
                 Err(failure) => Obtained::Failed(failure.status),
             });
@@ -196,34 +175,6 @@ impl Gateway {
         let body = self.take_body(session).await?;
         *body_taken = body.is_some();
         self.bring_in(session, ctx, visit, ticket, body).await
-    }
-
-    /// The zone to use; `None` if none is wanted.
-    ///
-    /// # Errors
-    /// The status for one that there is not.
-    fn zone_of<'a>(
-        &'a self,
-        session: &Session,
-        ctx: &Ctx,
-        caching: &Caching,
-    ) -> Result<Option<&'a Named>, u16> {
-        match caching.zone() {
-            None => Ok(None),
-            Some(CacheZone::At(place)) => Ok(self.site.caches.at(*place)),
-            Some(CacheZone::Named(template)) => {
-                let name = self.values(session, ctx).value(template).into_owned();
-                if name.is_empty() || name == b"off" {
-                    return Ok(None);
-                }
-                let found = self.site.caches.named(&name);
-                if found.is_none() {
-                    let name = String::from_utf8_lossy(&name);
-                    tracing::error!(client = ctx.remote_text(), "cache \"{name}\" not found");
-                }
-                found.map(Some).ok_or(500)
-            }
-        }
     }
 
     /// Looks the request up: an answer to give now, or what is to be done to get one.
@@ -303,7 +254,7 @@ impl Gateway {
             state.etag.clone_from(&kept.head().etag);
             state.modified.clone_from(&kept.head().modified);
         }
-        let asked = self.ask(session, ctx, body, Some(&visit)).await;
+        let asked = self.send_for(session, ctx, body, Some(&visit)).await;
         let (told, incoming) = match asked {
             Ok(asked) => asked,
             Err(failure) => {
@@ -316,9 +267,9 @@ impl Gateway {
         let status = told.header.status.as_u16();
         if let Some(kept) = visit.stands_in_for(status) {
             set(ctx, Status::Stale);
-            let failure = weir_cache::zone::Failure {
+            let failure = Failure {
                 status,
-                kind: weir_cache::zone::FailureKind::Status,
+                kind: FailureKind::Status,
             };
             if let Some(ticket) = ticket {
                 ticket.fail(failure);
@@ -352,16 +303,16 @@ impl Gateway {
     }
 
     /// Sends for an answer and waits for its head.
-    async fn ask(
+    async fn send_for(
         &self,
         session: &Session,
         ctx: &mut Ctx,
         body: Option<Bytes>,
         visit: Option<&Visit<'_>>,
-    ) -> Result<(Box<Told>, Incoming), weir_cache::zone::Failure> {
-        let nothing = weir_cache::zone::Failure {
+    ) -> Result<(Box<Told>, Incoming), Failure> {
+        let nothing = Failure {
             status: 500,
-            kind: weir_cache::zone::FailureKind::Error,
+            kind: FailureKind::Error,
         };
         let order = match visit {
             Some(visit) => Order {
@@ -411,49 +362,6 @@ impl Gateway {
         });
     }
 
-    /// The body that a fetch is to send; the client is told to send it, if he waits for that.
-    async fn take_body(&self, session: &mut Session) -> pingora::Result<Option<Bytes>> {
-        if session.is_body_empty() {
-            return Ok(None);
-        }
-        if expects_continue(session) {
-            session.write_continue_response().await?;
-        }
-        let mut body = BytesMut::new();
-        while let Some(piece) = session.read_request_body().await? {
-            body.extend_from_slice(&piece);
-        }
-        Ok(Some(body.freeze()))
-    }
-
-    /// `proxy_cache_key`, as text that no two keys share.
-    fn key(&self, session: &Session, ctx: &Ctx, caching: &Caching, proxy: &Proxy) -> String {
-        let values = self.values(session, ctx);
-        let bytes = if let Some(template) = &caching.model.key {
-            values.value(template).into_owned()
-        } else {
-            let (secure, host) = match &ctx.target {
-                Some(target) => (target.secure, target.host.as_str()),
-                None => (proxy.model.tls.is_some(), proxy.model.host.as_str()),
-            };
-            let mut key = if secure { "https://" } else { "http://" }.to_owned();
-            key.push_str(host);
-            let mut key = key.into_bytes();
-            let request = session.req_header();
-            let location = self.location(ctx);
-            match location.and_then(|it| target(request, it, &proxy.model, ctx)) {
-                Some(target) => key.extend_from_slice(&target),
-                None => key.extend_from_slice(request.raw_path()),
-            }
-            key
-        };
-        match String::from_utf8(bytes) {
-            Ok(text) if !text.contains('\0') => text,
-            Ok(text) => spell(text.as_bytes()),
-            Err(bytes) => spell(bytes.as_bytes()),
-        }
-    }
-
     /// Counts what came of a request.
     fn count(&self, ctx: &Ctx) {
         let status = ctx.cache.as_ref().and_then(|state| state.status);
@@ -465,158 +373,4 @@ impl Gateway {
             named.count(status);
         }
     }
-}
-
-impl Visit<'_> {
-    /// Finds out who brings the answer; waits if it is somebody else.
-    async fn seat(&mut self) -> Seat {
-        let model = &self.caching.model;
-        if !self.for_all {
-            self.give_up_update();
-            return Seat::Alone;
-        }
-        let lock = Lock {
-            on: model.lock,
-            age: Duration::from_millis(model.lock_age_ms),
-        };
-        let end = Instant::now() + Duration::from_millis(model.lock_timeout_ms);
-        loop {
-            let zone = self.named.zone();
-            match zone.board(&self.place, lock, self.updated()) {
-                Boarding::Fetch(ticket) => return Seat::Bring(ticket),
-                Boarding::Full => {
-                    self.give_up_update();
-                    return Seat::Alone;
-                }
-                Boarding::Wait(mut waiter) => {
-                    self.give_up_update();
-                    if let Some(landed) = waiter.wait(end).await {
-                        return Seat::Landed(landed);
-                    }
-                    if Instant::now() >= end {
-                        return Seat::Alone;
-                    }
-                }
-            }
-        }
-    }
-
-    /// A ticket that nobody waits for.
-    fn unlocked(&self) -> Option<Ticket<Head>> {
-        let lock = Lock {
-            on: false,
-            age: Duration::ZERO,
-        };
-        match self.named.zone().board(&self.place, lock, self.updated()) {
-            Boarding::Fetch(ticket) => Some(ticket),
-            Boarding::Wait(_) | Boarding::Full => None,
-        }
-    }
-
-    fn updated(&self) -> Option<Arc<Kept>> {
-        self.stale.clone().filter(|_| self.updates)
-    }
-
-    fn give_up_update(&mut self) {
-        if let Some(kept) = self.updated() {
-            kept.end_update();
-        }
-        self.updates = false;
-    }
-
-    fn order(&self, ctx: &Ctx) -> Order {
-        let state = ctx.cache.as_ref();
-        Order {
-            for_all: self.for_all,
-            whole: self.caching.model.convert_head,
-            etag: state.and_then(|state| state.etag.clone()),
-            modified: state.and_then(|state| state.modified.clone()),
-            body: None,
-        }
-    }
-
-    /// The old answer, if it may stand in for one of this status.
-    fn stands_in_for(&self, status: u16) -> Option<Arc<Kept>> {
-        let statuses = &self.caching.model.use_stale.statuses;
-        self.stale.clone().filter(|_| statuses.contains(&status))
-    }
-
-    /// What is answered when nothing came.
-    fn failed(&self, ctx: &mut Ctx, failure: weir_cache::zone::Failure) -> Obtained {
-        use weir_cache::zone::FailureKind;
-        let model = &self.caching.model.use_stale;
-        let named = match failure.kind {
-            FailureKind::Error => model.error,
-            FailureKind::Timeout => model.timeout,
-            FailureKind::InvalidHeader => model.invalid_header,
-            FailureKind::Status => model.statuses.contains(&failure.status),
-        };
-        let stands_in = |kept: &Arc<Kept>| {
-            let error = matches!(
-                kept.standing(now_ms()),
-                Standing::Fresh | Standing::Expired { error: true, .. }
-            );
-            named || (error && failure.kind != FailureKind::Status)
-        };
-        match self.stale.clone().filter(stands_in) {
-            Some(kept) => {
-                set(ctx, Status::Stale);
-                Obtained::Kept(Arc::clone(self.named.zone()), kept, None)
-            }
-            None => Obtained::Failed(failure.status),
-        }
-    }
-}
-
-/// Whether the request is one that answers are kept for.
-fn may_cache(session: &mut Session, ctx: &Ctx, caching: &Caching) -> bool {
-    let request = session.req_header();
-    let method = &request.method;
-    let fits = method == Method::GET
-        || method == Method::HEAD
-        || ctx.flow.as_get
-        || (method == Method::POST && caching.model.post);
-    let plain = !request.headers.contains_key(UPGRADE);
-    let chunked = request.headers.contains_key(TRANSFER_ENCODING);
-    let large = announced(session) > BODY_BYTES_MAX || chunked;
-    fits && plain && (!large || session.is_body_empty())
-}
-
-/// `proxy_cache_max_range_offset`
-fn is_far(session: &Session, offset: u64) -> bool {
-    if offset == u64::MAX {
-        return false;
-    }
-    let start = ranges::range_start(&session.req_header().headers);
-    start.is_some_and(|start| start.is_none_or(|start| start >= offset))
-}
-
-/// Whether the value of a condition says yes.
-fn is_set(value: &[u8]) -> bool {
-    !value.is_empty() && value != b"0"
-}
-
-fn set(ctx: &mut Ctx, status: Status) {
-    if let Some(state) = &mut ctx.cache {
-        state.status = Some(status);
-    }
-}
-
-fn now_ms() -> u64 {
-    use weir_cluster::WallClock as _;
-    u64::try_from(weir_cluster::SystemClock.now_ms()).unwrap_or(0)
-}
-
-/// Bytes as text, each that is none and the zero byte spelt out.
-fn spell(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(bytes.len());
-    for byte in bytes {
-        // Writing to a String does not fail.
-        let _ = match byte {
-            0x20..=0x7e => write!(out, "{}", char::from(*byte)),
-            _ => write!(out, "\u{1}{byte:02x}"),
-        };
-    }
-    out
 }

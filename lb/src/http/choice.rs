@@ -1,8 +1,11 @@
-//! What a request says of the peer it should go to: a key to hash, a cookie it sticks by.
+//! What a request says of the peer it should go to: a key to hash, a cookie it sticks by, a
+//! stream that one of them has.
 //!
 //! A cookie's value is the MD5 of its server's address, as nginx's is: it names the server to
 //! every balancer with the same configuration, without telling the address. It guards nothing:
 //! a client that makes one up gets the server it might have got anyway.
+
+use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::COOKIE;
@@ -14,10 +17,28 @@ use super::proxy::{Ctx, Gateway};
 use super::vars::Values;
 use crate::balance::{Walk, address_key};
 use crate::group::Group;
+use crate::owners::stream_of;
 
 impl Gateway {
     /// The beginning of a request's way over the peers.
-    pub(crate) fn walk(&self, session: &Session, ctx: &Ctx, group: &Group) -> Walk {
+    pub(crate) async fn walk(&self, session: &Session, ctx: &Ctx, group: &Group) -> Walk {
+        let mut walk = self.own_way(session, ctx, group);
+        if group.prefers_owner()
+            && let Some(owner) = self.owner(session, ctx, group).await
+        {
+            walk.prefer(owner);
+        }
+        walk
+    }
+
+    /// The number of the peer that has the stream which the path names.
+    async fn owner(&self, session: &Session, ctx: &Ctx, group: &Group) -> Option<usize> {
+        let stream = stream_of(&self.values(session, ctx).path())?;
+        let address = self.owners.of(&stream).await?;
+        group.at(&address)
+    }
+
+    fn own_way(&self, session: &Session, ctx: &Ctx, group: &Group) -> Walk {
         let key = match &group.method {
             Method::IpHash => address_key(ctx.remote().map(|addr| addr.ip())),
             Method::Hash { key, .. } => self.values(session, ctx).value(key).into_owned(),
@@ -67,6 +88,11 @@ fn line(sticky: &Sticky, id: &str, values: &Values<'_>) -> Vec<u8> {
     if let Some(seconds) = sticky.expires_s {
         if seconds == Sticky::EXPIRES_MAX_S {
             line.extend_from_slice(b"; expires=Thu, 31-Dec-37 23:55:55 GMT");
+        } else {
+            let until = super::reply::now() + Duration::from_secs(seconds);
+            let until = chrono::DateTime::<chrono::Utc>::from(until);
+            let until = until.format("; expires=%a, %d-%b-%y %H:%M:%S GMT");
+            line.extend_from_slice(until.to_string().as_bytes());
         }
         line.extend_from_slice(format!("; max-age={seconds}").as_bytes());
     }
@@ -84,9 +110,11 @@ fn line(sticky: &Sticky, id: &str, values: &Values<'_>) -> Vec<u8> {
         Some(SameSite::Value(template)) => {
             let value = values.value(template);
             let words = ["strict", "lax", "none"];
-            words
+            let known = words
                 .into_iter()
-                .find(|word| value.eq_ignore_ascii_case(word.as_bytes()))
+                .find(|word| value.eq_ignore_ascii_case(word.as_bytes()));
+            // One that is none of them is the strictest.
+            known.or((!value.is_empty()).then_some("strict"))
         }
         None => None,
     };

@@ -27,6 +27,7 @@ use pingora::proxy::Session;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf};
 use tokio::time::Instant;
 
+use super::absolute;
 use super::route::Hosts;
 use super::stub::{Doing, Stub};
 use crate::io::Io;
@@ -172,6 +173,12 @@ impl Conn {
         }
     }
 
+    /// Whether the next byte is the first of a header.
+    fn begins_header(&self) -> bool {
+        let phase = self.phase.load(Ordering::Relaxed);
+        phase != REQUEST && !self.is_h2 && self.header_bytes.load(Ordering::Relaxed) == 0
+    }
+
     /// Counts what was read. False if a header has grown too long.
     fn read(&self, count: u64) -> bool {
         self.metrics.bytes_in.inc_by(count);
@@ -212,6 +219,8 @@ fn doing(phase: u8) -> Doing {
 pub(crate) struct Downstream {
     io: BufWriter<Io>,
     conn: Arc<Conn>,
+    /// A header with a whole URL in it, until it has come.
+    held: Vec<u8>,
 }
 
 impl Downstream {
@@ -219,7 +228,32 @@ impl Downstream {
         Self {
             io: BufWriter::with_capacity(WRITE_BUFFER_BYTES, io),
             conn,
+            held: Vec::new(),
         }
+    }
+
+    /// Holds back a header that begins with a whole URL until it can be read as it should be.
+    /// True if there is nothing to read yet.
+    fn hold(&mut self, buf: &mut ReadBuf<'_>, before: usize) -> bool {
+        let read = buf.filled().get(before..).unwrap_or_default();
+        if self.held.is_empty() && !absolute::begins_with_url(read) {
+            return false;
+        }
+        let ended = read.is_empty();
+        self.held.extend_from_slice(read);
+        buf.set_filled(before);
+        if !ended && !absolute::is_whole(&self.held) && self.held.len() < absolute::HELD_MAX {
+            return true;
+        }
+        let held = std::mem::take(&mut self.held);
+        let held = absolute::with_host(&held).unwrap_or(held);
+        let count = held.len().min(buf.remaining());
+        let (now, later) = held.split_at(count);
+        buf.put_slice(now);
+        if !later.is_empty() {
+            self.io.get_mut().unread(later.to_vec());
+        }
+        false
     }
 }
 
@@ -247,7 +281,14 @@ impl AsyncRead for Downstream {
             let _ = Pin::new(&mut this.io).poll_flush(cx);
         }
         let before = buf.filled().len();
-        let result = Pin::new(this.io.get_mut()).poll_read(cx, buf);
+        let begins = this.conn.begins_header();
+        let mut result = Pin::new(this.io.get_mut()).poll_read(cx, buf);
+        while (begins || !this.held.is_empty())
+            && matches!(result, Poll::Ready(Ok(())))
+            && this.hold(buf, before)
+        {
+            result = Pin::new(this.io.get_mut()).poll_read(cx, buf);
+        }
         let count = buf.filled().len().saturating_sub(before);
         if count > 0 && !this.conn.read(count as u64) {
             return Poll::Ready(Err(std::io::Error::other("request header is too long")));

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use super::accel::Kept;
 use super::cached::{Fetch, State};
 use super::conn::Conn;
 use super::flow::Flow;
+use super::inner::Inner;
+use super::limits::Limited;
+use super::pace::Pace;
 use super::real_ip::Behind;
-use super::reply::Reply;
+use super::reply::{Reply, Step};
 use super::target::Target;
 use super::tries::Tries;
 use crate::balance::Walk;
@@ -20,6 +24,14 @@ pub(crate) struct Ctx {
     pub(crate) conn: Option<Arc<Conn>>,
     /// Who a believed proxy stands for.
     pub(crate) behind: Option<Behind>,
+    /// It is made inside for another.
+    pub(crate) inner: Option<Box<Inner>>,
+    /// What `limit_req` and `limit_conn` said.
+    pub(crate) limited: Limited,
+    /// How fast an upstream's answer goes on, once that is known.
+    pub(crate) pace: Option<Option<Pace>>,
+    /// Where to go on once it has waited.
+    pub(crate) resume: Option<Step>,
     pub(crate) started: Instant,
     /// Place of the server.
     pub(crate) server: usize,
@@ -57,8 +69,10 @@ pub(crate) struct Ctx {
     /// What a URL with variables came to.
     pub(crate) target: Option<Target>,
     pub(crate) tries: Tries,
-    /// `X-Accel-Limit-Rate` of the answer, in bytes a second; zero is no limit.
-    pub(crate) accel_rate: Option<u64>,
+    /// How fast an upstream's answer may come, in bytes a second; zero is no limit.
+    pub(crate) rate: u64,
+    /// Headers of an answer that was given up for the one to come.
+    pub(crate) kept: Option<Box<Kept>>,
     /// `X-Accel-Redirect` of the answer that is given up for it.
     pub(crate) accel: Option<Vec<u8>>,
     /// What `proxy_set_body` puts in place of the client's body has been sent.
@@ -75,6 +89,10 @@ impl Ctx {
         Self {
             conn: None,
             behind: None,
+            inner: None,
+            limited: Limited::default(),
+            pace: None,
+            resume: None,
             started: Instant::now(),
             server: 0,
             location: None,
@@ -95,12 +113,22 @@ impl Ctx {
             status: None,
             target: None,
             tries: Tries::default(),
-            accel_rate: None,
+            rate: 0,
+            kept: None,
             accel: None,
             body_set: false,
             cache: None,
             fetch: None,
         }
+    }
+
+    /// Forgets the upstream that was tried: another is to be asked.
+    pub(crate) fn start_over(&mut self) {
+        self.tried.clear();
+        self.stale_tries = 0;
+        self.sent = false;
+        self.target = None;
+        self.walk = None;
     }
 
     /// Bytes of the request's body that went to a peer.

@@ -10,24 +10,24 @@ use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
+use weir_conf::nginx::model::proxy::Bind;
 use weir_conf::nginx::model::{Common, Server as ServerModel};
 
 use super::cached::{self, bring_nothing};
 use super::conn::{self, Conn};
 pub(crate) use super::ctx::Ctx;
 use super::failure::{Stage, has_begun, status_for, unanswered};
+use super::inner;
 use super::log::Logs;
 use super::machine::Phase;
-use super::reply::{Reply, Step};
+use super::reply::{Reply, Step, linger};
 use super::request::limit;
 use super::rewritten::{is_sound, pause};
 use super::site::{Location, Site};
+use super::tries::{header_bytes, request_bytes};
 use super::vars::Values;
 use crate::balance::Outcome;
-
-/// After an error answer, how long what the client still sends is read, so that it sees the
-/// answer and not a reset.
-const LINGER: Duration = Duration::from_secs(2);
+use crate::owners::StreamOwners;
 
 /// The proxy of one `http` block.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub(crate) struct Gateway {
     pub(crate) site: Arc<Site>,
     /// For a request that no server was found for, which cannot be.
     pub(crate) fallback: Common,
+    /// Who has a stream.
+    pub(crate) owners: StreamOwners,
     /// Access logs in files.
     pub(crate) logs: Option<Logs>,
 }
@@ -82,11 +84,6 @@ impl ProxyHttp for Gateway {
     /// No modules: there is no compression here.
     fn init_downstream_modules(&self, _: &mut pingora::modules::http::HttpModules) {}
 
-    /// Only where something is cached: the cache fetches with requests of its own.
-    fn allow_spawning_subrequest(&self, _: &Session, _: &Ctx) -> bool {
-        self.site.caches.any
-    }
-
     /// [`super::serve`] hands the connection over this way for every request.
     fn on_connection_reuse(
         &self,
@@ -97,10 +94,17 @@ impl ProxyHttp for Gateway {
         ctx.conn = previous.downcast::<Arc<Conn>>().ok().map(|conn| *conn);
     }
 
+    fn allow_spawning_subrequest(&self, _: &Session, _: &Ctx) -> bool {
+        self.site.asks_inside
+    }
+
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
         if let Some(begun) = cached::taken_over(session) {
             *ctx = begun;
             return Ok(false);
+        }
+        if let Some(inner) = inner::of_session(session) {
+            return self.receive_inner(session, ctx, inner).await;
         }
         if ctx.conn.is_none() {
             ctx.conn = conn::of_session(session);
@@ -113,6 +117,9 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut Ctx,
     ) -> pingora::Result<Box<HttpPeer>> {
+        if let Some(step) = ctx.resume.take() {
+            self.resume(session, ctx, step).await?;
+        }
         let Some((_, proxy)) = self.proxy(ctx) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
         };
@@ -124,7 +131,7 @@ impl ProxyHttp for Gateway {
         };
         let mut walk = match ctx.walk.take() {
             Some(walk) => walk,
-            None => self.walk(session, ctx, &group),
+            None => self.walk(session, ctx, &group).await,
         };
         let lease = group.acquire_for(&mut walk, &ctx.tried);
         ctx.walk = Some(walk);
@@ -136,7 +143,13 @@ impl ProxyHttp for Gateway {
             self.error_page(session, ctx, &mut error);
             return Err(error);
         };
-        let Some(peer) = proxy.pingora_peer(&lease.peer().addr, &group, ctx.target.as_ref()) else {
+        let bind = match &proxy.model.passing.bind {
+            None => None,
+            Some(Bind::Fixed(addr)) => Some(*addr),
+            Some(Bind::Variable(template)) => self.bound_to(session, ctx, template),
+        };
+        let target = ctx.target.as_ref();
+        let Some(peer) = proxy.pingora_peer(&lease.peer().addr, &group, target, bind) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
         };
         ctx.tries.begin(&lease.peer().name);
@@ -170,7 +183,9 @@ impl ProxyHttp for Gateway {
         request: &mut RequestHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        self.prepare(session, request, ctx)
+        self.prepare(session, request, ctx)?;
+        ctx.tries.gave(request_bytes(request));
+        Ok(())
     }
 
     async fn request_body_filter(
@@ -185,6 +200,8 @@ impl ProxyHttp for Gateway {
             return Err(Error::new_down(ErrorType::HTTPStatus(413)));
         }
         self.replace_body(session, ctx, body);
+        ctx.tries
+            .gave(body.as_ref().map_or(0, |body| body.len() as u64));
         Ok(())
     }
 
@@ -201,14 +218,17 @@ impl ProxyHttp for Gateway {
         if !is_sound(&response.headers) {
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
-        ctx.tries.answered(status);
-        ctx.accel_rate = self.accel_rate(ctx, &response.headers);
+        ctx.tries.answered(status, header_bytes(response));
+        if let Some(rate) = self.accel_rate(ctx, &response.headers) {
+            ctx.flow.limit_rate = Some(rate);
+        }
         ctx.answered = true;
         ctx.status = Some(status);
         if let Some(lease) = &ctx.lease {
             lease.answer_began();
         }
         ctx.upstream_headers = Some(response.headers.clone());
+        ctx.rate = self.rate(session, ctx);
         if ctx.fetch.is_some() {
             return self.bring(session, ctx, response);
         }
@@ -223,8 +243,9 @@ impl ProxyHttp for Gateway {
         }
         if status >= 300 && self.web(ctx).intercept_errors && self.has_page(ctx, status) {
             ctx.intercepted = true;
-            let challenge = response.headers.get("www-authenticate");
-            ctx.flow.challenge = challenge.and_then(|it| Some(it.to_str().ok()?.to_owned()));
+            let all = response.headers.get_all("www-authenticate").iter();
+            let texts = all.filter_map(|it| Some(it.to_str().ok()?.to_owned()));
+            ctx.flow.challenges = texts.collect();
             return Err(Error::new_up(ErrorType::HTTPStatus(status)));
         }
         if status == 101 {
@@ -234,7 +255,7 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    /// `proxy_limit_rate` and `X-Accel-Limit-Rate`: how long to wait after a piece.
+    /// `proxy_limit_rate`: how long to wait after a piece.
     fn upstream_response_body_filter(
         &self,
         _: &mut Session,
@@ -242,13 +263,20 @@ impl ProxyHttp for Gateway {
         _: bool,
         ctx: &mut Ctx,
     ) -> pingora::Result<Option<Duration>> {
-        let rate = match ctx.accel_rate {
-            Some(rate) => rate,
-            None => self
-                .proxy(ctx)
-                .map_or(0, |(_, proxy)| proxy.model.passing.limit_rate),
-        };
-        Ok(pause(body.as_ref().map_or(0, Bytes::len), rate))
+        let bytes = body.as_ref().map_or(0, Bytes::len);
+        ctx.tries.took(bytes as u64);
+        Ok(pause(bytes, ctx.rate))
+    }
+
+    /// `limit_rate`: how long a piece waits.
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<Option<Duration>> {
+        Ok(self.wait_for(session, ctx, body.as_ref().map_or(0, Bytes::len)))
     }
 
     async fn response_filter(
@@ -257,10 +285,10 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        if ctx.fetch.is_some() {
-            return Ok(());
+        match &ctx.fetch {
+            Some(_) => Ok(()),
+            None => self.adjust(session, response, ctx),
         }
-        self.adjust(session, response, ctx)
     }
 
     fn fail_to_connect(
@@ -295,23 +323,20 @@ impl ProxyHttp for Gateway {
         if ctx.fetch.is_some() {
             return bring_nothing(ctx, error);
         }
-        let status = if has_begun(session) {
-            None
-        } else {
-            status_for(error)
-        };
+        let status = status_for(error).filter(|_| !has_begun(session));
         if let Some(status) = status {
             session.set_keepalive(None);
             let reply = match ctx.pending.take() {
                 Some(reply) => reply,
-                None => match self.run(session, ctx, Phase::Fail(status)) {
+                None => match self.go(session, ctx, Phase::Fail(status)).await {
                     Step::Reply(reply) => reply,
                     // Too late for another upstream.
-                    Step::Close | Step::Proxy => Reply::page(status),
+                    _ => Reply::page(status),
                 },
             };
             let reply = self.finish(session, ctx, reply);
-            if reply.send(session).await.is_ok() {
+            let pace = self.pace(session, ctx);
+            if reply.send(session, pace).await.is_ok() {
                 linger(session).await;
             }
         }
@@ -334,6 +359,10 @@ impl ProxyHttp for Gateway {
             .response_written()
             .map(|header| header.status.as_u16());
         let status = written.unwrap_or_else(unanswered);
+        if let Some(mut inner) = ctx.inner.take() {
+            self.tell(session, ctx, &mut inner, status);
+            return;
+        }
         // What came from the cache, the fetch has counted.
         let group = self.group(ctx).filter(|_| ctx.cache.is_none());
         let metrics = group
@@ -366,11 +395,4 @@ impl ProxyHttp for Gateway {
     ) -> bool {
         true
     }
-}
-
-/// Reads on for a moment what the client is still sending.
-async fn linger(session: &mut Session) {
-    let drain = async { while let Ok(Some(_)) = session.read_request_body().await {} };
-    // Over time: it is cut.
-    let _ = tokio::time::timeout(LINGER, drain).await;
 }

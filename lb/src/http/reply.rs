@@ -1,18 +1,26 @@
 //! Answers the balancer gives itself: `return`, files, and the pages for what went wrong.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio::time::Instant;
+
+use super::machine::Phase;
+use super::pace::Pace;
 
 /// What the `Server` header of our own answers says.
 pub(crate) const SERVER: &str = "weir";
 
 /// How much of a file is read and written at once.
 const PIECE_BYTES: usize = 64 << 10;
+
+/// After an error answer, how long what the client still sends is read, so that it sees the
+/// answer and not a reset.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// How a request ends in the balancer.
 #[derive(Debug)]
@@ -23,6 +31,10 @@ pub(crate) enum Step {
     Close,
     /// It goes to the location's upstream.
     Proxy,
+    /// It goes on from there after this time.
+    Wait(Duration, Box<Phase>),
+    /// Another place is asked whether it may pass; what the rules before said, if any may let in.
+    Ask(Option<u16>),
 }
 
 /// An answer.
@@ -148,7 +160,11 @@ impl Reply {
     }
 
     /// Writes it. A HEAD request and statuses without a body get the header alone.
-    pub(crate) async fn send(self, session: &mut Session) -> pingora::Result<()> {
+    pub(crate) async fn send(
+        self,
+        session: &mut Session,
+        mut pace: Option<Pace>,
+    ) -> pingora::Result<()> {
         let header = Box::new(self.header()?);
         let bare = !has_body(self.status)
             || self.length() == 0
@@ -158,13 +174,30 @@ impl Reply {
             return Ok(());
         }
         match self.body {
-            Body::Bytes(bytes) => session.write_response_body(Some(bytes), true).await,
-            Body::File(file) => send_file(file, session).await,
+            Body::Bytes(bytes) => {
+                wait(&mut pace, bytes.len()).await;
+                session.write_response_body(Some(bytes), true).await
+            }
+            Body::File(file) => send_file(file, session, pace).await,
         }
     }
 }
 
-async fn send_file(body: FileBody, session: &mut Session) -> pingora::Result<()> {
+/// Waits until a piece of so many bytes is due.
+async fn wait(pace: &mut Option<Pace>, bytes: usize) {
+    let time = pace
+        .as_mut()
+        .and_then(|pace| pace.wait(bytes, Instant::now()));
+    if let Some(time) = time {
+        tokio::time::sleep(time).await;
+    }
+}
+
+async fn send_file(
+    body: FileBody,
+    session: &mut Session,
+    mut pace: Option<Pace>,
+) -> pingora::Result<()> {
     let fault = |error| {
         pingora::Error::because(
             pingora::ErrorType::FileReadError,
@@ -179,8 +212,9 @@ async fn send_file(body: FileBody, session: &mut Session) -> pingora::Result<()>
             .await
             .map_err(fault)?;
     }
+    let most = pace.map_or(PIECE_BYTES, |pace| pace.piece_bytes(PIECE_BYTES));
     while left > 0 {
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(most);
         let mut piece = BytesMut::with_capacity(wanted);
         while piece.len() < wanted {
             let mut rest = (&mut file).take((wanted - piece.len()) as u64);
@@ -191,6 +225,7 @@ async fn send_file(body: FileBody, session: &mut Session) -> pingora::Result<()>
             }
         }
         left -= piece.len() as u64;
+        wait(&mut pace, piece.len()).await;
         session
             .write_response_body(Some(piece.freeze()), left == 0)
             .await?;
@@ -198,11 +233,18 @@ async fn send_file(body: FileBody, session: &mut Session) -> pingora::Result<()>
     Ok(())
 }
 
+/// Reads on for a moment what the client is still sending.
+pub(super) async fn linger(session: &mut Session) {
+    let drain = async { while let Ok(Some(_)) = session.read_request_body().await {} };
+    // Over time: it is cut.
+    let _ = tokio::time::timeout(LINGER, drain).await;
+}
+
 /// The time of day.
 pub(super) fn now() -> SystemTime {
     use weir_cluster::WallClock as _;
     let ms = u64::try_from(weir_cluster::SystemClock.now_ms()).unwrap_or(0);
-    SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(ms)
+    SystemTime::UNIX_EPOCH + Duration::from_millis(ms)
 }
 
 /// nginx's own statuses are for error pages alone: without one the client sees 400 and why.

@@ -39,15 +39,25 @@ impl Gateway {
             Err(status) => {
                 // The server is not known for sure: answer and close, as nginx does.
                 session.set_keepalive(None);
-                self.run(session, ctx, Phase::Fail(status))
+                self.go(session, ctx, Phase::Fail(status)).await
             }
             Ok(()) => {
                 self.find_client(session, ctx);
-                let step = self.run(session, ctx, Phase::Server);
+                let step = self.go(session, ctx, Phase::Server).await;
                 self.apply(session, ctx);
                 step
             }
         };
+        self.conclude(session, ctx, step).await
+    }
+
+    /// Does what the phases came to. `Ok(true)` if the request was answered.
+    pub(super) async fn conclude(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        step: Step,
+    ) -> pingora::Result<bool> {
         match step {
             Step::Close => {
                 session.set_keepalive(None);
@@ -63,9 +73,12 @@ impl Gateway {
             }
             Step::Reply(reply) => {
                 let reply = self.finish(session, ctx, reply);
-                reply.send(session).await?;
+                let pace = self.pace(session, ctx);
+                reply.send(session, pace).await?;
                 Ok(true)
             }
+            // `go` has waited.
+            Step::Wait(..) | Step::Ask(_) => Ok(true),
         }
     }
 

@@ -1,5 +1,5 @@
-//! An upstream's answer as the client gets it: checked, and rewritten as `proxy_redirect`, the
-//! `proxy_cookie_` family and `proxy_hide_header` say.
+//! An upstream's answer as the client gets it: checked, and rewritten as `proxy_redirect` and
+//! `proxy_hide_header` say; `cookies` has the `proxy_cookie_` family.
 //!
 //! Refused (502, as nginx): a length that is no number or stands twice, a transfer coding that is
 //! not `chunked` or stands twice, both of them together: what the next hop would read in another
@@ -10,14 +10,15 @@ use std::time::Duration;
 
 use http::header::{
     CONTENT_LENGTH, CONTENT_TYPE, DATE, ETAG, EXPIRES, HeaderName, LAST_MODIFIED, LOCATION,
-    REFRESH, SERVER, SET_COOKIE, TRANSFER_ENCODING,
+    REFRESH, SERVER, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderValue};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
-use weir_conf::nginx::model::proxy::{CookieFlags, Passing};
+use weir_conf::nginx::model::proxy::Pattern;
 use weir_conf::nginx::template::Template;
 
+use super::cookies::cookies;
 use super::proxy::{Ctx, Gateway};
 use super::reply;
 use super::vars::Values;
@@ -53,25 +54,6 @@ pub(crate) fn pause(bytes: usize, rate: u64) -> Option<Duration> {
 }
 
 impl Gateway {
-    /// `X-Accel-Limit-Rate`, unless it is to be ignored.
-    pub(crate) fn accel_rate(&self, ctx: &Ctx, headers: &HeaderMap) -> Option<u64> {
-        let value = self.accel(ctx, headers, "x-accel-limit-rate")?;
-        std::str::from_utf8(value).ok()?.parse().ok()
-    }
-
-    /// `X-Accel-Redirect`, unless it is to be ignored: a path here, or a named location.
-    pub(crate) fn accel_redirect(&self, ctx: &Ctx, headers: &HeaderMap) -> Option<Vec<u8>> {
-        let value = self.accel(ctx, headers, "x-accel-redirect")?;
-        matches!(value.first(), Some(b'/' | b'@')).then(|| value.to_vec())
-    }
-
-    fn accel<'h>(&self, ctx: &Ctx, headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
-        let value = headers.get(name)?;
-        let (_, proxy) = self.proxy(ctx)?;
-        let mut ignored = proxy.model.passing.ignore_headers.iter();
-        (!ignored.any(|it| it == name)).then(|| value.as_bytes())
-    }
-
     /// Rewrites an answer's header for the client. 1xx pass as they are.
     pub(crate) fn adjust(
         &self,
@@ -128,7 +110,7 @@ fn keep_first(
 /// `Refresh`.
 fn redirect(
     response: &mut ResponseHeader,
-    pairs: &[(Template, Template)],
+    pairs: &[(Pattern, Template)],
     values: &Values<'_>,
 ) -> pingora::Result<()> {
     for (name, written) in [(LOCATION, "Location"), (REFRESH, "Refresh")] {
@@ -148,7 +130,7 @@ fn redirect(
         else {
             continue;
         };
-        let replaced = replace_prefix(url, pairs, values);
+        let replaced = replace(url, pairs, values);
         let replaced =
             replaced.and_then(|url| HeaderValue::from_bytes(&[before, &url].concat()).ok());
         if let Some(replaced) = replaced {
@@ -158,99 +140,22 @@ fn redirect(
     Ok(())
 }
 
-fn replace_prefix(
+/// What the first pattern that fits makes of a text: a beginning is replaced, an expression
+/// replaces the whole.
+pub(super) fn replace(
     text: &[u8],
-    pairs: &[(Template, Template)],
+    pairs: &[(Pattern, Template)],
     values: &Values<'_>,
 ) -> Option<Vec<u8>> {
-    pairs.iter().find_map(|(from, to)| {
-        let rest = text.strip_prefix(&*values.value(from))?;
-        Some([&*values.value(to), rest].concat())
+    pairs.iter().find_map(|(from, to)| match from {
+        Pattern::Text(from) => {
+            let rest = text.strip_prefix(&*values.value(from))?;
+            Some([&*values.value(to), rest].concat())
+        }
+        Pattern::Regex(regex) => values
+            .matches(regex, text)
+            .then(|| values.value(to).into_owned()),
     })
-}
-
-/// `proxy_cookie_domain`, `proxy_cookie_path`, `proxy_cookie_flags`.
-fn cookies(
-    response: &mut ResponseHeader,
-    passing: &Passing,
-    values: &Values<'_>,
-) -> pingora::Result<()> {
-    let untouched = passing.cookie_domains.is_empty()
-        && passing.cookie_paths.is_empty()
-        && passing.cookie_flags.is_empty();
-    if untouched || !response.headers.contains_key(SET_COOKIE) {
-        return Ok(());
-    }
-    let all = response.headers.get_all(SET_COOKIE).iter();
-    let rewritten: Vec<Vec<u8>> = all
-        .map(|it| cookie(it.as_bytes(), passing, values))
-        .collect();
-    response.remove_header(&SET_COOKIE);
-    for line in rewritten {
-        if let Ok(value) = HeaderValue::from_bytes(&line) {
-            response.append_header("Set-Cookie", value)?;
-        }
-    }
-    Ok(())
-}
-
-fn cookie(line: &[u8], passing: &Passing, values: &Values<'_>) -> Vec<u8> {
-    let mut parts = line.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-    let pair = parts.next().unwrap_or_default();
-    let mut attributes: Vec<Vec<u8>> = parts.map(<[u8]>::to_vec).collect();
-    for attribute in &mut attributes {
-        if let Some(domain) = value_of(attribute, b"domain") {
-            let bare = |text: &[u8]| text.strip_prefix(b".").unwrap_or(text).to_ascii_lowercase();
-            let found = passing.cookie_domains.iter().find_map(|(from, to)| {
-                let same = bare(&values.value(from)) == bare(domain);
-                same.then(|| values.value(to).into_owned())
-            });
-            if let Some(found) = found {
-                *attribute = [b"domain=", found.as_slice()].concat();
-            }
-        } else if let Some(path) = value_of(attribute, b"path")
-            && let Some(found) = replace_prefix(path, &passing.cookie_paths, values)
-        {
-            *attribute = [b"path=", found.as_slice()].concat();
-        }
-    }
-    let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
-    let flags = passing
-        .cookie_flags
-        .iter()
-        .find(|(other, _)| name.eq_ignore_ascii_case(other.as_bytes()));
-    if let Some((_, flags)) = flags {
-        flag(&mut attributes, flags);
-    }
-    attributes.insert(0, pair.to_vec());
-    attributes.join(&b"; "[..])
-}
-
-fn value_of<'a>(attribute: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let at = attribute.iter().position(|byte| *byte == b'=')?;
-    let (key, value) = attribute.split_at(at);
-    let found = key.trim_ascii().eq_ignore_ascii_case(name);
-    found.then(|| value.get(1..).unwrap_or_default().trim_ascii())
-}
-
-fn flag(attributes: &mut Vec<Vec<u8>>, flags: &CookieFlags) {
-    let mut set = |name: &[u8], wanted: Option<bool>| {
-        let Some(wanted) = wanted else { return };
-        let here = attributes.iter().any(|it| it.eq_ignore_ascii_case(name));
-        if wanted && !here {
-            attributes.push(name.to_vec());
-        } else if !wanted {
-            attributes.retain(|it| !it.eq_ignore_ascii_case(name));
-        }
-    };
-    set(b"Secure", flags.secure);
-    set(b"HttpOnly", flags.http_only);
-    if let Some(word) = &flags.same_site {
-        attributes.retain(|it| value_of(it, b"samesite").is_none());
-        if !word.is_empty() {
-            attributes.push(format!("SameSite={word}").into_bytes());
-        }
-    }
 }
 
 #[cfg(test)]
@@ -304,18 +209,5 @@ mod tests {
             assert_eq!(pause(bytes, rate), None);
         }
         assert!(pause(usize::MAX, 1).is_some());
-    }
-
-    #[test]
-    fn flags_come_and_go() {
-        let all = |text: &str| text.split(' ').map(|it| it.as_bytes().to_vec()).collect();
-        let mut attributes: Vec<Vec<u8>> = all("path=/ httponly SameSite=Lax");
-        let flags = CookieFlags {
-            secure: Some(true),
-            http_only: Some(false),
-            same_site: Some("Strict".to_owned()),
-        };
-        flag(&mut attributes, &flags);
-        assert_eq!(attributes, all("path=/ Secure SameSite=Strict"));
     }
 }

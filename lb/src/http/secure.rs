@@ -7,13 +7,13 @@
 //! Limit: Pingora knows such a connection by no file, and so keeps none for the next request;
 //! sessions are resumed instead (`proxy_ssl_session_reuse`).
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora::connectors::L4Connect;
-use pingora::protocols::l4::socket::SocketAddr;
+use pingora::protocols::l4::socket::SocketAddr as PeerAddr;
 use pingora::protocols::l4::stream::Stream;
 use pingora::protocols::l4::virt::{VirtualSockOpt, VirtualSocket, VirtualSocketStream};
 use pingora::{Error, ErrorType, OrErr as _};
@@ -29,18 +29,21 @@ pub(crate) struct Secure {
     /// For the connection and the handshake together.
     pub(crate) limit: Duration,
     /// `proxy_bind`
-    pub(crate) bind: Option<IpAddr>,
+    pub(crate) bind: Option<SocketAddr>,
     /// `proxy_socket_keepalive`
     pub(crate) keepalive: bool,
 }
 
 impl Secure {
-    /// The same for the host of a URL that a request made.
-    pub(crate) fn for_host(&self, host: &str) -> Self {
+    /// The same for the host of a URL that a request made, from an address of ours.
+    pub(crate) fn made_for(&self, host: Option<&str>, bind: Option<SocketAddr>) -> Self {
         Self {
-            client: Arc::new(self.client.for_host(host)),
+            client: match host {
+                Some(host) => Arc::new(self.client.for_host(host)),
+                None => Arc::clone(&self.client),
+            },
             limit: self.limit,
-            bind: self.bind,
+            bind,
             keepalive: self.keepalive,
         }
     }
@@ -48,10 +51,10 @@ impl Secure {
 
 #[async_trait]
 impl L4Connect for Secure {
-    async fn connect(&self, addr: &SocketAddr) -> pingora::Result<Stream> {
+    async fn connect(&self, addr: &PeerAddr) -> pingora::Result<Stream> {
         let addr = match addr {
-            SocketAddr::Inet(addr) => Addr::Inet(*addr),
-            SocketAddr::Unix(addr) => {
+            PeerAddr::Inet(addr) => Addr::Inet(*addr),
+            PeerAddr::Unix(addr) => {
                 let path = addr.as_pathname().map(std::path::Path::to_path_buf);
                 Addr::Unix(path.unwrap_or_default())
             }

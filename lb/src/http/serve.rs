@@ -25,7 +25,7 @@ use super::log::Logs;
 use super::proxy::Gateway;
 use super::route::Hosts;
 use super::site::Site;
-use crate::access_log::AccessLogs;
+use crate::LbOptions;
 use crate::error::LbError;
 use crate::group::Group;
 use crate::listen::Accepted;
@@ -52,7 +52,7 @@ impl Front {
     pub(crate) fn new(
         http: &Http,
         metrics: &Metrics,
-        logs: Option<&AccessLogs>,
+        options: &LbOptions,
     ) -> Result<Self, LbError> {
         let site = Arc::new(Site::new(http, metrics)?);
         let conf = ServerConf {
@@ -66,7 +66,10 @@ impl Front {
         let gateway = Gateway {
             site: Arc::clone(&site),
             fallback: fallback(),
-            logs: logs.map(|all| Logs::open(http, all)).transpose()?,
+            owners: options.owners.clone(),
+            logs: (options.access_logs.as_ref())
+                .map(|all| Logs::open(http, all))
+                .transpose()?,
         };
         let mut proxy = http_proxy(&Arc::new(conf), gateway);
         let mut options = HttpServerOptions::default();
@@ -80,13 +83,13 @@ impl Front {
         })
     }
 
-    pub(crate) fn groups(&self) -> &[Arc<Group>] {
-        &self.site.groups
+    /// Takes over what the one before has counted, and keeps of upstreams' answers.
+    pub(crate) fn learn(&self, before: &Self) {
+        self.site.learn(&before.site);
     }
 
-    /// Takes over what the one before keeps of upstreams' answers.
-    pub(crate) fn learn(&self, before: &Self) {
-        self.site.caches.learn(&before.site.caches);
+    pub(crate) fn groups(&self) -> &[Arc<Group>] {
+        &self.site.groups
     }
 
     /// Ends the connections that wait for a next request.

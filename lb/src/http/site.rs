@@ -2,6 +2,8 @@
 //! Pingora wants them.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use super::stub::Stub;
 use super::target::Target;
 use crate::error::LbError;
 use crate::group::Group;
+use crate::limits::{Connections, Requests};
 use crate::metrics::{Metrics, UpstreamMetrics};
 use crate::tls::{TlsClient, TlsServer};
 
@@ -53,6 +56,14 @@ pub(crate) struct Site {
     pub(crate) caches: Caches,
     /// `$hostname`
     pub(crate) hostname: String,
+    /// Whether any place makes requests inside.
+    pub(crate) asks_inside: bool,
+    /// What `limit_req` counts in, and by what.
+    pub(crate) request_zones: Vec<Requests>,
+    pub(crate) request_keys: Vec<Template>,
+    /// What `limit_conn` counts in, and by what.
+    pub(crate) connection_zones: Vec<Connections>,
+    pub(crate) connection_keys: Vec<Template>,
 }
 
 /// A server.
@@ -116,13 +127,23 @@ impl Proxy {
         addr: &Addr,
         group: &Group,
         target: Option<&Target>,
+        bind: Option<SocketAddr>,
     ) -> Option<HttpPeer> {
         let mut peer = pingora_peer(addr, &self.model, group)?;
+        if let Some(addr) = bind {
+            let mut from = BindTo::default();
+            from.addr = Some(addr);
+            peer.options.bind_to = Some(from);
+            // One that came from another address is not taken.
+            let mut hasher = DefaultHasher::new();
+            (group.serial, addr).hash(&mut hasher);
+            peer.group_key = hasher.finish();
+        }
         let wanted = target.is_none_or(|target| target.secure);
         if let Some(secure) = self.secure.as_ref().filter(|_| wanted) {
-            let connect: Arc<dyn L4Connect + Send + Sync> = match target {
-                Some(target) => Arc::new(secure.for_host(&target.host)),
-                None => Arc::clone(secure) as _,
+            let connect: Arc<dyn L4Connect + Send + Sync> = match (target, bind) {
+                (None, None) => Arc::clone(secure) as _,
+                (target, bind) => Arc::new(secure.made_for(target.map(|it| &*it.host), bind)),
             };
             peer.options.custom_l4 = Some(connect);
             // Never one that another location, with other settings, has left.
@@ -150,6 +171,7 @@ impl Site {
                 model: model.clone(),
             });
         }
+        let caches = Caches::new(http, metrics);
         Ok(Self {
             servers,
             places: http
@@ -163,11 +185,41 @@ impl Site {
             metrics: metrics.clone(),
             own: metrics.upstream("-"),
             stub: Arc::default(),
-            caches: Caches::new(http, metrics),
+            asks_inside: asks_inside(http) || caches.any,
+            caches,
+            request_zones: http.request_zones.iter().map(Requests::new).collect(),
+            request_keys: http
+                .request_zones
+                .iter()
+                .map(|it| it.zone.key.clone())
+                .collect(),
+            connection_zones: http.connection_zones.iter().map(Connections::new).collect(),
+            connection_keys: http
+                .connection_zones
+                .iter()
+                .map(|it| it.key.clone())
+                .collect(),
             hostname: std::fs::read_to_string("/proc/sys/kernel/hostname")
                 .map(|name| name.trim().to_ascii_lowercase())
                 .unwrap_or_default(),
         })
+    }
+
+    /// Goes on with what the configuration before has counted and kept.
+    pub(crate) fn learn(&self, before: &Self) {
+        self.caches.learn(&before.caches);
+        for zone in &self.request_zones {
+            let mut others = before.request_zones.iter();
+            if let Some(old) = others.find(|old| old.name() == zone.name()) {
+                zone.learn(old);
+            }
+        }
+        for zone in &self.connection_zones {
+            let mut others = before.connection_zones.iter();
+            if let Some(old) = others.find(|old| old.name() == zone.name()) {
+                zone.learn(old);
+            }
+        }
     }
 
     /// The place of a variable of the file's.
@@ -202,6 +254,16 @@ impl Site {
             .max()
             .unwrap_or(0)
     }
+}
+
+/// Whether any location makes requests inside.
+fn asks_inside(http: &Http) -> bool {
+    let mut all = http.servers.iter().flat_map(|server| &server.locations);
+    all.any(|location| location.common.guard.auth_request.is_some())
+        || http
+            .servers
+            .iter()
+            .any(|server| server.common.guard.auth_request.is_some())
 }
 
 fn location(
@@ -256,7 +318,7 @@ fn make_proxy(
         Some(tls) => Some(Arc::new(Secure {
             client: Arc::new(TlsClient::new(tls)?),
             limit: Duration::from_millis(model.connect_timeout_ms),
-            bind: model.passing.bind,
+            bind: None,
             keepalive: model.passing.socket_keepalive,
         })),
         None => None,
@@ -292,11 +354,6 @@ fn pingora_peer(addr: &Addr, proxy: &model::Proxy, group: &Group) -> Option<Http
     peer.options.write_timeout = time(proxy.send_timeout_ms);
     // Each upstream keeps its own: what one may carry is the upstream's to say.
     peer.group_key = group.serial;
-    peer.options.bind_to = proxy.passing.bind.map(|ip| {
-        let mut bind = BindTo::default();
-        bind.addr = Some((ip, 0).into());
-        bind
-    });
     peer.options.tcp_keepalive = proxy.passing.socket_keepalive.then(|| KEEPALIVE.clone());
     peer.options.idle_timeout = time(group.keepalive_timeout_ms);
     Some(peer)

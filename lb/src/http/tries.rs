@@ -3,6 +3,8 @@
 
 use std::io::Write as _;
 
+use http::HeaderMap;
+use pingora::http::{RequestHeader, ResponseHeader};
 use tokio::time::Instant;
 
 /// All tries so far.
@@ -17,6 +19,22 @@ struct Try {
     connect_ms: Option<u128>,
     header_ms: Option<u128>,
     response_ms: Option<u128>,
+    /// Bytes of the request that went out, as far as they were handed on.
+    sent: u64,
+    /// Bytes of the answer's header and body.
+    header: u64,
+    body: u64,
+}
+
+/// Which number of bytes of a try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Count {
+    /// Of the request.
+    Sent,
+    /// Of the answer, header and body.
+    Received,
+    /// Of the answer's body.
+    Body,
 }
 
 /// Which time of a try.
@@ -41,6 +59,9 @@ impl Tries {
             connect_ms: None,
             header_ms: None,
             response_ms: None,
+            sent: 0,
+            header: 0,
+            body: 0,
         });
     }
 
@@ -51,10 +72,25 @@ impl Tries {
     }
 
     /// The header of an answer has come.
-    pub(crate) fn answered(&mut self, status: u16) {
+    pub(crate) fn answered(&mut self, status: u16, header_bytes: u64) {
         if let Some(last) = self.0.last_mut() {
+            last.header = header_bytes;
             last.status = Some(status);
             last.header_ms = Some(last.started.elapsed().as_millis());
+        }
+    }
+
+    /// So many bytes of the request were handed on.
+    pub(crate) fn gave(&mut self, bytes: u64) {
+        if let Some(last) = self.0.last_mut() {
+            last.sent += bytes;
+        }
+    }
+
+    /// So many bytes of the answer's body have come.
+    pub(crate) fn took(&mut self, bytes: u64) {
+        if let Some(last) = self.0.last_mut() {
+            last.body += bytes;
         }
     }
 
@@ -93,6 +129,17 @@ impl Tries {
         });
     }
 
+    pub(crate) fn write_counts(&self, which: Count, out: &mut Vec<u8>) {
+        self.list(out, |out, it| {
+            let bytes = match which {
+                Count::Sent => it.sent,
+                Count::Received => it.header + it.body,
+                Count::Body => it.body,
+            };
+            write(out, format_args!("{bytes}"));
+        });
+    }
+
     /// The addresses, for the log.
     pub(crate) fn addrs(&self) -> String {
         let mut out = Vec::new();
@@ -108,6 +155,25 @@ impl Tries {
             item(out, it);
         }
     }
+}
+
+/// What a request's header takes on the wire.
+pub(crate) fn request_bytes(request: &RequestHeader) -> u64 {
+    let line = request.method.as_str().len() + request.raw_path().len() + "  HTTP/1.1\r\n".len();
+    (line + lines_bytes(&request.headers)) as u64
+}
+
+/// What an answer's header takes on the wire, its lines ended as they should be.
+pub(crate) fn header_bytes(response: &ResponseHeader) -> u64 {
+    let reason = response.get_reason_phrase().unwrap_or_default();
+    let line = "HTTP/1.1 200 \r\n".len() + reason.len();
+    (line + lines_bytes(&response.headers)) as u64
+}
+
+fn lines_bytes(headers: &HeaderMap) -> usize {
+    let lines = headers.iter();
+    let lines = lines.map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len());
+    lines.sum::<usize>() + "\r\n".len()
 }
 
 fn write(out: &mut Vec<u8>, what: std::fmt::Arguments<'_>) {
@@ -130,7 +196,9 @@ mod tests {
         wait(1).await;
         tries.connected();
         wait(1200).await;
-        tries.answered(200);
+        tries.answered(200, 40);
+        tries.gave(30);
+        tries.took(2);
         let shown = |time| {
             let mut out = Vec::new();
             tries.write_times(time, &mut out);
@@ -143,5 +211,13 @@ mod tests {
         let mut out = Vec::new();
         tries.write_statuses(&mut out);
         assert_eq!(out, b"502, 200");
+        let counted = |count| {
+            let mut out = Vec::new();
+            tries.write_counts(count, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(counted(Count::Sent), "0, 30");
+        assert_eq!(counted(Count::Received), "0, 42");
+        assert_eq!(counted(Count::Body), "0, 2");
     }
 }

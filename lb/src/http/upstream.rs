@@ -4,6 +4,8 @@
 //! WebSocket; what `proxy_set_header` says of `Connection` and `Upgrade` can therefore only pass
 //! on a WebSocket, never smuggle another protocol through.
 
+use std::net::SocketAddr;
+
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderName, TRANSFER_ENCODING, UPGRADE};
@@ -11,6 +13,8 @@ use http::{Method, Version};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use weir_conf::nginx::model;
+use weir_conf::nginx::model::proxy::Bind;
+use weir_conf::nginx::template::Template;
 
 use super::proxy::{Ctx, Gateway};
 use super::site::{Location, Proxy};
@@ -123,6 +127,24 @@ impl Gateway {
             request.set_version(Version::HTTP_10);
         }
         Ok(())
+    }
+}
+
+impl Gateway {
+    /// `proxy_bind` with variables; what is no address binds nothing.
+    pub(crate) fn bound_to(
+        &self,
+        session: &Session,
+        ctx: &Ctx,
+        template: &Template,
+    ) -> Option<SocketAddr> {
+        let text = self.values(session, ctx).value(template).into_owned();
+        let text = String::from_utf8_lossy(&text);
+        let addr = Bind::addr(&text);
+        if addr.is_none() && !text.is_empty() {
+            tracing::error!("invalid local address \"{text}\"");
+        }
+        addr
     }
 }
 

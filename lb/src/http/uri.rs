@@ -78,6 +78,16 @@ pub(crate) fn normalise(path: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(Cow::Owned(out))
 }
 
+/// A path and arguments that an upstream names, the path decoded. `None` if it climbs, as it
+/// stands or decoded, or holds a NUL.
+pub(crate) fn safe(target: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let (path, args) = split(target);
+    let climbs = |path: &[u8]| path.split(|byte| *byte == b'/').any(|part| part == b"..");
+    let decoded = decode(path)?;
+    let good = !decoded.is_empty() && !climbs(path) && !climbs(&decoded);
+    good.then(|| (decoded, args.to_vec()))
+}
+
 /// Escapes a normalised path for a request line, as nginx does.
 pub(crate) fn escape(path: &[u8], out: &mut Vec<u8>) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -197,6 +207,18 @@ mod tests {
             "/a\0",
         ] {
             assert_eq!(normal(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_upstream_names_does_not_climb() {
+        let path = |target: &str| safe(target.as_bytes()).map(|it| it.0);
+        assert_eq!(path("/a%20b?c"), Some(b"/a b".to_vec()));
+        assert_eq!(path("/a..b/..c"), Some(b"/a..b/..c".to_vec()));
+        for bad in [
+            "", "?a", "..", "../a", "/a/..", "/a/../b", "/a/.%2e", "/%00",
+        ] {
+            assert_eq!(path(bad), None, "{bad}");
         }
     }
 

@@ -10,10 +10,10 @@ mod made;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::Write as _;
-use std::net::IpAddr;
 
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
+use weir_conf::nginx::Regex;
 use weir_conf::nginx::model;
 use weir_conf::nginx::model::stream::StreamVar;
 use weir_conf::nginx::template::{Part, Template, Var};
@@ -22,14 +22,12 @@ use super::conn::Conn;
 use super::proxy::{Ctx, Gateway};
 use super::reply::Reply;
 use super::site::Site;
-use super::tries::Time;
+use super::tries::{Count, Time};
 use super::uri;
+use crate::shared_vars::{NGINX_VERSION, binary, of_time};
 
 /// How deep a variable may be made of others.
 const DEPTH_MAX: u8 = 100;
-
-/// nginx's version that is stood in for.
-const NGINX_VERSION: &str = "1.31.5";
 
 /// What variables are looked up in.
 pub(crate) struct Values<'a> {
@@ -57,6 +55,11 @@ impl Values<'_> {
         let mut out = Vec::with_capacity(64);
         self.write(template, &mut out);
         Cow::Owned(out)
+    }
+
+    /// Whether an expression matches; its groups are kept.
+    pub(crate) fn matches(&self, regex: &Regex, subject: &[u8]) -> bool {
+        self.gateway.matches(regex, subject, self.ctx)
     }
 
     /// `$uri`
@@ -135,17 +138,13 @@ impl Values<'_> {
             Var::UpstreamConnectTime => self.ctx.tries.write_times(Time::Connect, out),
             Var::UpstreamHeaderTime => self.ctx.tries.write_times(Time::Header, out),
             Var::UpstreamResponseTime => self.ctx.tries.write_times(Time::Response, out),
+            Var::UpstreamBytesSent => self.ctx.tries.write_counts(Count::Sent, out),
+            Var::UpstreamBytesReceived => self.ctx.tries.write_counts(Count::Received, out),
+            Var::UpstreamResponseLength => self.ctx.tries.write_counts(Count::Body, out),
+            Var::RequestBody => self.request_body(out),
             Var::UpstreamHttp(name) => self.upstream_header(name, out),
             Var::UpstreamCookie(name) => self.upstream_cookie(name, out),
             Var::SentHttp(name) => self.sent_header(name, out),
-            Var::UpstreamCacheStatus
-            | Var::UpstreamCacheKey
-            | Var::UpstreamCacheLastModified
-            | Var::UpstreamCacheEtag => {
-                if let Some(state) = &self.ctx.cache {
-                    state.write(var, out);
-                }
-            }
             Var::Status => write_number(out, self.ctx.status),
             Var::Https if self.scheme() == "https" => out.extend_from_slice(b"on"),
             Var::Https => {}
@@ -157,6 +156,13 @@ impl Values<'_> {
             }
             Var::Stream(var) => self.told(*var, out),
             _ => self.of_answer(var, out),
+        }
+    }
+
+    /// `$request_body`: what was read of it, if that is all of it and it is in memory.
+    fn request_body(&self, out: &mut Vec<u8>) {
+        if let Some(body) = self.session.as_downstream().get_retry_buffer() {
+            out.extend_from_slice(&body);
         }
     }
 
@@ -194,7 +200,9 @@ impl Values<'_> {
 
     fn of_request(&self, var: &Var, out: &mut Vec<u8>) {
         let target = self.request.raw_path();
-        let method = if self.ctx.flow.as_get && self.request.method != http::Method::HEAD {
+        let method = if let Some(inner) = &self.ctx.inner {
+            inner.method.as_str()
+        } else if self.ctx.flow.as_get && self.request.method != http::Method::HEAD {
             "GET"
         } else {
             self.request.method.as_str()
@@ -231,11 +239,7 @@ impl Values<'_> {
         let Some(conn) = self.conn else { return };
         match var {
             Var::RemoteAddr => out.extend_from_slice(self.ctx.remote_text().as_bytes()),
-            Var::BinaryRemoteAddr => match self.ctx.remote().map(|addr| addr.ip()) {
-                Some(IpAddr::V4(addr)) => out.extend_from_slice(&addr.octets()),
-                Some(IpAddr::V6(addr)) => out.extend_from_slice(&addr.octets()),
-                None => out.extend_from_slice(b"unix:"),
-            },
+            Var::BinaryRemoteAddr => binary(self.ctx.remote(), out),
             Var::RemotePort => {
                 let port = self.ctx.remote().map(|addr| addr.port());
                 write_number(out, port.filter(|port| *port > 0));
@@ -288,11 +292,26 @@ impl Values<'_> {
                 self.of_files(var, out);
             }
             Var::Hostname => out.extend_from_slice(self.site.hostname.as_bytes()),
-            Var::LimitRate => write_number(out, Some(self.ctx.flow.limit_rate)),
+            Var::LimitRate => {
+                write_number(out, Some(self.ctx.flow.limit_rate.unwrap_or(0)));
+            }
+            Var::LimitReqStatus => {
+                let status = self.ctx.limited.requests.unwrap_or_default();
+                out.extend_from_slice(status.as_bytes());
+            }
+            Var::LimitConnStatus => {
+                let status = self.ctx.limited.connections.unwrap_or_default();
+                out.extend_from_slice(status.as_bytes());
+            }
             Var::NginxVersion => out.extend_from_slice(NGINX_VERSION.as_bytes()),
             Var::Pipe => out.push(b'.'),
             Var::Msec | Var::TimeLocal | Var::TimeIso8601 => of_time(var, out),
-            _ => {}
+            // The rest is the cache's, if it came there.
+            _ => {
+                if let Some(state) = &self.ctx.cache {
+                    state.write(var, out);
+                }
+            }
         }
     }
 
@@ -312,20 +331,6 @@ impl Values<'_> {
             }
         }
     }
-}
-
-fn of_time(var: &Var, out: &mut Vec<u8>) {
-    let now = super::reply::now();
-    let local = chrono::DateTime::<chrono::Local>::from(now);
-    // Writing to a Vec does not fail.
-    let _ = match var {
-        Var::Msec => {
-            let ms = local.timestamp_millis();
-            write!(out, "{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
-        }
-        Var::TimeLocal => write!(out, "{}", local.format("%d/%b/%Y:%H:%M:%S %z")),
-        _ => write!(out, "{}", local.format("%Y-%m-%dT%H:%M:%S%:z")),
-    };
 }
 
 /// About what the header took on the wire.

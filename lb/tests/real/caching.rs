@@ -15,7 +15,7 @@ use crate::tools::{
 use crate::upstreams::Got;
 
 /// A balancer with one cache before this upstream, and a header that says what the cache did.
-fn start(up: &Upstream, extra: &str) -> Running {
+pub(crate) fn start(up: &Upstream, extra: &str) -> Running {
     start_http(&format!(
         "proxy_cache_path /nowhere levels=1:2 keys_zone=z:1m max_size=10m;
          server {{ listen 127.0.0.1:0; add_header X-Cache $upstream_cache_status always;
@@ -25,7 +25,9 @@ fn start(up: &Upstream, extra: &str) -> Running {
 }
 
 /// Answers each request with these headers, and its number as the body.
-async fn counting(headers: impl Fn(usize) -> String + Send + Sync + 'static) -> Upstream {
+pub(crate) async fn counting(
+    headers: impl Fn(usize) -> String + Send + Sync + 'static,
+) -> Upstream {
     let count = AtomicUsize::new(0);
     Upstream::new(move |_| {
         let n = count.fetch_add(1, Ordering::SeqCst) + 1;
@@ -34,13 +36,13 @@ async fn counting(headers: impl Fn(usize) -> String + Send + Sync + 'static) -> 
     .await
 }
 
-async fn ask(addr: SocketAddr, path: &str, headers: &str) -> String {
+pub(crate) async fn ask(addr: SocketAddr, path: &str, headers: &str) -> String {
     let text = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n");
     exchange(addr, text).await
 }
 
 #[track_caller]
-fn check(got: &str, status: &str, cache: &str, body: &str) {
+pub(crate) fn check(got: &str, status: &str, cache: &str, body: &str) {
     let marks = [format!(" {status} "), format!("X-Cache: {cache}\r\n")];
     let good = marks.iter().all(|mark| got.contains(mark.as_str())) && got.ends_with(body);
     assert!(good, "wanted {status} {cache} {body:?}: {got}");
@@ -267,114 +269,6 @@ async fn parts_and_conditions_are_answered_from_the_cache() {
             .contains(" 412 ")
     );
     assert_eq!(up.hits(), 1);
-}
-
-#[tokio::test]
-async fn an_old_answer_stands_in_where_the_file_says_so() {
-    let up = Upstream::new(|got: &Got| match got.header("x-fail") {
-        None => Answer::Send(answer("200 OK", "X-Accel-Expires: @1\r\n", "old")),
-        Some(_) => Answer::Send(answer("503 No", "", "no")),
-    })
-    .await;
-    let stale = start(&up, "proxy_cache_use_stale error http_503;");
-    let plain = start(&up, "");
-    for lb in [&stale, &plain] {
-        check(&get(lb.http[0], "/a").await, "200", "MISS", "old");
-    }
-    check(
-        &ask(stale.http[0], "/a", "X-Fail: 1\r\n").await,
-        "200",
-        "STALE",
-        "old",
-    );
-    check(
-        &ask(plain.http[0], "/a", "X-Fail: 1\r\n").await,
-        "503",
-        "EXPIRED",
-        "no",
-    );
-    up.kill();
-    check(&get(stale.http[0], "/a").await, "200", "STALE", "old");
-    assert!(get(plain.http[0], "/a").await.contains(" 502 "));
-    assert!(get(stale.http[0], "/b").await.contains(" 502 "));
-}
-
-#[tokio::test]
-async fn an_old_answer_is_given_while_a_new_one_is_fetched() {
-    let up = counting(|n| match n {
-        1 => "X-Accel-Expires: @1\r\n".to_owned(),
-        _ => "X-Accel-Expires: 60\r\n".to_owned(),
-    })
-    .await;
-    let lb = start(
-        &up,
-        "proxy_cache_use_stale updating; proxy_cache_background_update on;",
-    );
-    check(&get(lb.http[0], "/a").await, "200", "MISS", "body 1");
-    check(&get(lb.http[0], "/a").await, "200", "STALE", "body 1");
-    within(async {
-        while !get(lb.http[0], "/a").await.contains("X-Cache: HIT\r\n") {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
-    check(&get(lb.http[0], "/a").await, "200", "HIT", "body 2");
-    assert_eq!(up.hits(), 2);
-}
-
-#[tokio::test]
-async fn an_upstream_is_asked_whether_an_old_answer_holds() {
-    let up = Upstream::new(|got: &Got| match got.header("if-none-match") {
-        None => Answer::Send(answer(
-            "200 OK",
-            "ETag: \"t\"\r\nX-Accel-Expires: @1\r\n",
-            "body",
-        )),
-        Some(tag) => {
-            assert_eq!(tag, "\"t\"");
-            let head = "HTTP/1.1 304 Not Modified\r\nX-Accel-Expires: 60\r\n\r\n";
-            Answer::Send(head.as_bytes().to_vec())
-        }
-    })
-    .await;
-    let lb = start(&up, "proxy_cache_revalidate on;");
-    for cache in ["MISS", "REVALIDATED", "HIT"] {
-        check(&get(lb.http[0], "/a").await, "200", cache, "body");
-    }
-    assert_eq!(up.hits(), 2);
-}
-
-#[tokio::test]
-async fn what_broke_off_is_not_kept() {
-    let up = Upstream::new(|_| {
-        let head = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\nCache-Control: max-age=60\r\n\r\n";
-        Answer::SendAndClose(format!("{head}some").into_bytes())
-    })
-    .await;
-    let lb = start(&up, "");
-    for hits in 1..=2 {
-        check(&get(lb.http[0], "/a").await, "200", "MISS", "some");
-        assert_eq!(up.hits(), hits);
-    }
-    assert_eq!(lb.metric("weir_lb_cache_objects", "z"), 0.0);
-}
-
-#[tokio::test]
-async fn errors_are_kept_and_have_their_pages() {
-    let up = Upstream::new(|_| Answer::Send(answer("404 Not Found", "", "none"))).await;
-    let lb = start(
-        &up,
-        "proxy_cache_valid 404 502 60s; proxy_intercept_errors on; error_page 404 /page;
-         location = /page { return 200 page; }",
-    );
-    for _ in 0..2 {
-        let got = get(lb.http[0], "/a").await;
-        assert!(got.contains(" 404 ") && got.ends_with("page"), "{got}");
-    }
-    assert_eq!(up.hits(), 1);
-    up.kill();
-    check(&get(lb.http[0], "/b").await, "502", "MISS", "</html>\r\n");
-    check(&get(lb.http[0], "/b").await, "502", "HIT", "</html>\r\n");
 }
 
 #[tokio::test]

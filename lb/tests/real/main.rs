@@ -8,6 +8,7 @@
     reason = "helpers of tests fail the test"
 )]
 
+mod auth;
 mod bad_clients;
 mod balancing;
 mod bodies;
@@ -22,6 +23,9 @@ mod nodes;
 mod passing;
 mod preread;
 mod reload;
+mod rewriting;
+mod sessions;
+mod stale;
 mod tcp;
 mod tls;
 mod tools;

@@ -136,7 +136,7 @@ async fn locations_and_cookies_are_rewritten() {
     for line in [
         "Location: http://test/two/x\r\n",
         "Refresh: 5; url=http://test/two/y\r\n",
-        "Set-Cookie: a=1; domain=front; path=/two/; Secure; SameSite=Lax\r\n",
+        "Set-Cookie: a=1; Domain=.front; Path=/two/; Secure; SameSite=Lax\r\n",
         "Set-Cookie: b=2\r\n",
     ] {
         assert!(got.contains(line), "{line} in {got}");

@@ -2,11 +2,13 @@
 
 use super::super::error::{Error, Kind};
 use super::super::model::Proxy;
+use super::super::model::proxy::Pattern;
 use super::super::parse::Directive;
 use super::super::template::{Part, Template, Var};
 use super::super::value as values;
 use super::http::Refs;
 use super::location::Outer;
+use super::passing::Pairs;
 use super::scope::{Inherited, Redirects, value};
 use super::{Lowering, upstream};
 
@@ -135,20 +137,15 @@ fn with_defaults(mut headers: Vec<(String, Template)>) -> Vec<(String, Template)
 }
 
 /// Works out `proxy_redirect default`: what `proxy_pass` sends to, back to the location.
-fn resolve_redirects(
-    redirects: &Redirects,
-    url: &str,
-    uri: Option<&str>,
-    location: &str,
-) -> Vec<(Template, Template)> {
+fn resolve_redirects(redirects: &Redirects, url: &str, uri: Option<&str>, location: &str) -> Pairs {
     let text = |text: &str| Template {
         parts: vec![Part::Text(text.to_owned())],
     };
     let mut pairs = redirects.pairs.clone();
     if redirects.default {
         pairs.push(match uri {
-            Some(_) => (text(url), text(location)),
-            None => (text(&format!("{url}/")), text("/")),
+            Some(_) => (Pattern::Text(text(url)), text(location)),
+            None => (Pattern::Text(text(&format!("{url}/"))), text("/")),
         });
     }
     pairs

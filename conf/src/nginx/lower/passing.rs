@@ -2,12 +2,13 @@
 //! Inheritance as in [`super::scope`].
 
 use super::super::error::{Error, Kind};
-use super::super::model::proxy::{CookieFlags, Passing};
+use super::super::model::proxy::{Bind, Flags, Passing, Pattern, Rate};
 use super::super::parse::Directive;
 use super::super::template::Template;
 use super::http::Refs;
+use super::rewriting::{cookie_flags, pair};
 use super::scope::value;
-use super::{Once, flag, invalid_parameter, invalid_value, size_bytes};
+use super::{Once, flag, invalid_parameter, size_bytes};
 
 /// What nginx never shows of an upstream's answer unless it is told to.
 const HIDDEN: [&str; 8] = [
@@ -35,7 +36,7 @@ const IGNORABLE: [&str; 9] = [
 ];
 
 /// Pairs of what is looked for and what takes its place.
-type Pairs = Vec<(Template, Template)>;
+pub(super) type Pairs = Vec<(Pattern, Template)>;
 
 /// What one block sets itself.
 #[derive(Debug, Clone, Default)]
@@ -45,14 +46,14 @@ pub(super) struct PassingScope {
     headers: Option<bool>,
     body: Option<bool>,
     set_body: Option<Template>,
-    limit_rate: Option<u64>,
-    bind: Option<Option<std::net::IpAddr>>,
+    limit_rate: Option<Rate>,
+    bind: Option<Option<Bind>>,
     socket_keepalive: Option<bool>,
     ignore_headers: Option<Vec<String>>,
     pass_headers: Option<Vec<String>>,
     cookie_domains: Option<Pairs>,
     cookie_paths: Option<Pairs>,
-    cookie_flags: Option<Vec<(String, CookieFlags)>>,
+    cookie_flags: Option<Vec<(Pattern, Flags)>>,
 }
 
 impl PassingScope {
@@ -72,8 +73,8 @@ impl PassingScope {
             "proxy_pass_request_headers" => self.headers = Some(flag(d)),
             "proxy_pass_request_body" => self.body = Some(flag(d)),
             "proxy_set_body" => self.set_body = Some(value(d, 0, refs)?),
-            "proxy_limit_rate" => self.limit_rate = Some(limit_rate(d)?),
-            "proxy_bind" => self.bind = Some(bind(d)?),
+            "proxy_limit_rate" => self.limit_rate = Some(limit_rate(d, refs)?),
+            "proxy_bind" => self.bind = Some(bind(d, refs)?),
             "proxy_socket_keepalive" => self.socket_keepalive = Some(flag(d)),
             "proxy_ignore_client_abort" => ignore_client_abort(d)?,
             _ => return Ok(false),
@@ -94,7 +95,7 @@ impl PassingScope {
             }
             "proxy_cookie_domain" => pair(d, refs, &mut self.cookie_domains)?,
             "proxy_cookie_path" => pair(d, refs, &mut self.cookie_paths)?,
-            "proxy_cookie_flags" => cookie_flags(d, &mut self.cookie_flags)?,
+            "proxy_cookie_flags" => cookie_flags(d, refs, &mut self.cookie_flags)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -129,8 +130,8 @@ impl PassingScope {
             headers: self.headers.unwrap_or(defaults.headers),
             body: self.body.unwrap_or(defaults.body),
             set_body: self.set_body.clone(),
-            limit_rate: self.limit_rate.unwrap_or(defaults.limit_rate),
-            bind: self.bind.flatten(),
+            limit_rate: self.limit_rate.clone().unwrap_or(defaults.limit_rate),
+            bind: self.bind.clone().flatten(),
             socket_keepalive: self.socket_keepalive.unwrap_or_default(),
             ignore_headers: self.ignore_headers.clone().unwrap_or_default(),
             cookie_domains: self.cookie_domains.clone().unwrap_or_default(),
@@ -170,33 +171,33 @@ fn ignore_client_abort(d: &Directive) -> Result<(), Error> {
     Ok(())
 }
 
-fn limit_rate(d: &Directive) -> Result<u64, Error> {
+fn limit_rate(d: &Directive, refs: &Refs) -> Result<Rate, Error> {
     if d.arg(0).is_some_and(|text| text.contains('$')) {
-        let message = "variables in \"proxy_limit_rate\" are not supported by weir yet";
-        return Err(d.fault(Kind::Unsupported, message));
+        return Ok(Rate::Variable(value(d, 0, refs)?));
     }
-    size_bytes(d, 0)
+    Ok(Rate::Fixed(size_bytes(d, 0)?))
 }
 
-fn bind(d: &Directive) -> Result<Option<std::net::IpAddr>, Error> {
+fn bind(d: &Directive, refs: &Refs) -> Result<Option<Bind>, Error> {
     let text = d.arg(0).unwrap_or_default();
     if text == "off" && d.args.len() == 1 {
         return Ok(None);
     }
-    if text.contains('$') || d.arg(1) == Some("transparent") {
-        let message =
-            "variables and \"transparent\" in \"proxy_bind\" are not supported by weir yet";
+    if d.arg(1) == Some("transparent") {
+        let message = "\"transparent\" in \"proxy_bind\" is not supported by weir yet";
         return Err(d.fault(Kind::Unsupported, message));
     }
     if let Some(other) = d.arg(1) {
         return Err(invalid_parameter(d, other));
     }
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    let ip = bare.parse().map_err(|_| {
+    if text.contains('$') {
+        return Ok(Some(Bind::Variable(value(d, 0, refs)?)));
+    }
+    let addr = Bind::addr(text).ok_or_else(|| {
         let message = format!("invalid address \"{text}\"");
         d.fault(Kind::Value, message)
     })?;
-    Ok(Some(ip))
+    Ok(Some(Bind::Fixed(addr)))
 }
 
 fn ignore_headers(d: &Directive) -> Result<Vec<String>, Error> {
@@ -210,56 +211,4 @@ fn ignore_headers(d: &Directive) -> Result<Vec<String>, Error> {
         names.push(name);
     }
     Ok(names)
-}
-
-/// `off`, or what is looked for and what takes its place.
-fn pair(d: &Directive, refs: &Refs, pairs: &mut Option<Pairs>) -> Result<(), Error> {
-    let pairs = pairs.get_or_insert_default();
-    match (d.arg(0).unwrap_or_default(), d.arg(1)) {
-        ("off", None) => Ok(()),
-        (other, None) => Err(invalid_parameter(d, other)),
-        (from, Some(_)) if from.starts_with('~') => {
-            let message = format!(
-                "expressions in \"{}\" are not supported by weir yet",
-                d.name
-            );
-            Err(d.fault(Kind::Unsupported, message))
-        }
-        (_, Some(_)) => {
-            pairs.push((value(d, 0, refs)?, value(d, 1, refs)?));
-            Ok(())
-        }
-    }
-}
-
-fn cookie_flags(d: &Directive, all: &mut Option<Vec<(String, CookieFlags)>>) -> Result<(), Error> {
-    let all = all.get_or_insert_default();
-    let name = d.arg(0).unwrap_or_default();
-    if name == "off" && d.args.len() == 1 {
-        return Ok(());
-    }
-    if name.starts_with('~') || name.contains('$') {
-        let message =
-            "expressions and variables in \"proxy_cookie_flags\" are not supported by weir yet";
-        return Err(d.fault(Kind::Unsupported, message));
-    }
-    if d.args.len() == 1 {
-        return Err(invalid_value(d));
-    }
-    let mut flags = CookieFlags::default();
-    for token in d.args.iter().skip(1) {
-        match token.text.as_str() {
-            "secure" => flags.secure = Some(true),
-            "nosecure" => flags.secure = Some(false),
-            "httponly" => flags.http_only = Some(true),
-            "nohttponly" => flags.http_only = Some(false),
-            "nosamesite" => flags.same_site = Some(String::new()),
-            "samesite=strict" => flags.same_site = Some("Strict".to_owned()),
-            "samesite=lax" => flags.same_site = Some("Lax".to_owned()),
-            "samesite=none" => flags.same_site = Some("None".to_owned()),
-            other => return Err(invalid_parameter(d, other)),
-        }
-    }
-    all.push((name.to_ascii_lowercase(), flags));
-    Ok(())
 }

@@ -12,9 +12,11 @@ use super::super::value as values;
 use super::cache::CacheScope;
 use super::guard::GuardScope;
 use super::http::Refs;
-use super::passing::PassingScope;
+use super::passing::{Pairs, PassingScope};
 use super::web::Pages;
-use super::{Lowering, Once, invalid_parameter, invalid_value, number, size_bytes, time_ms};
+use super::{
+    Lowering, Once, invalid_parameter, invalid_value, number, rewriting, size_bytes, time_ms,
+};
 
 /// What one block sets itself.
 #[derive(Debug, Clone, Default)]
@@ -49,7 +51,7 @@ pub(super) struct Scope {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Redirects {
     pub(super) default: bool,
-    pub(super) pairs: Vec<(Template, Template)>,
+    pub(super) pairs: Pairs,
 }
 
 impl Scope {
@@ -74,7 +76,7 @@ impl Scope {
             if scope.pages.read(directive, refs, &mut once)? {
                 continue;
             }
-            if scope.guard.read(directive, lowering, &mut once)? {
+            if scope.guard.read(directive, refs, lowering, &mut once)? {
                 continue;
             }
             if scope.scalar(directive, lowering)? {
@@ -150,15 +152,9 @@ impl Scope {
                     ("off", None) => {}
                     ("default", None) => redirects.default = true,
                     (_, None) => return Err(invalid_parameter(d, first)),
-                    (from, Some(_)) if !from.starts_with('~') => {
-                        redirects
-                            .pairs
-                            .push((value(d, 0, refs)?, value(d, 1, refs)?));
-                    }
-                    _ => {
-                        let message =
-                            "expressions in \"proxy_redirect\" are not supported by weir yet";
-                        return Err(d.fault(Kind::Unsupported, message));
+                    (from, Some(_)) => {
+                        let from = rewriting::pattern(d, from, refs)?;
+                        redirects.pairs.push((from, value(d, 1, refs)?));
                     }
                 }
             }

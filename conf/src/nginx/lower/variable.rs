@@ -79,11 +79,18 @@ fn collect(block: &Directive, names: &mut Names, is_own: fn(&str) -> bool) -> Re
         let last = child.args.len().saturating_sub(1);
         match child.name.as_str() {
             "map" | "geo" | "split_clients" => add(child, made(child, last)?, names, is_own)?,
-            "set" => match made(child, 0)? {
+            "set" | "auth_request_set" => match made(child, 0)? {
                 "args" | "limit_rate" => {}
                 name => add(child, name, names, is_own)?,
             },
-            "location" | "if" | "rewrite" | "server_name" => {
+            "location"
+            | "if"
+            | "rewrite"
+            | "server_name"
+            | "proxy_redirect"
+            | "proxy_cookie_domain"
+            | "proxy_cookie_path"
+            | "proxy_cookie_flags" => {
                 let patterns = child.args.iter();
                 for name in patterns.flat_map(|token| group_names(&token.text)) {
                     add(child, &name, names, is_own)?;

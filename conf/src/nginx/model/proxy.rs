@@ -1,7 +1,8 @@
 //! What passing a request on to an upstream may be told.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
+use super::super::regex::Regex;
 use super::super::template::Template;
 use super::cache::ProxyCache;
 use super::tls::ProxyTls;
@@ -28,7 +29,7 @@ pub struct Proxy {
     /// `proxy_hide_header`, without `proxy_pass_header`.
     pub hide_headers: Vec<String>,
     /// `proxy_redirect`: prefixes of `Location` and what takes their place.
-    pub redirects: Vec<(Template, Template)>,
+    pub redirects: Vec<(Pattern, Template)>,
     /// How the request is sent on and the answer taken.
     pub passing: Passing,
     /// Whether and how answers are kept, or have ranges cut out of them.
@@ -76,19 +77,19 @@ pub struct Passing {
     /// `proxy_set_body`: what is sent in place of the client's body.
     pub set_body: Option<Template>,
     /// `proxy_limit_rate`: bytes a second from the upstream; zero is no limit.
-    pub limit_rate: u64,
+    pub limit_rate: Rate,
     /// `proxy_bind`: the address connections come from.
-    pub bind: Option<IpAddr>,
+    pub bind: Option<Bind>,
     /// `proxy_socket_keepalive`
     pub socket_keepalive: bool,
     /// `proxy_ignore_headers`, lower case.
     pub ignore_headers: Vec<String>,
     /// `proxy_cookie_domain`: domains and what takes their place.
-    pub cookie_domains: Vec<(Template, Template)>,
+    pub cookie_domains: Vec<(Pattern, Template)>,
     /// `proxy_cookie_path`: beginnings of paths and what takes their place.
-    pub cookie_paths: Vec<(Template, Template)>,
-    /// `proxy_cookie_flags`: names, lower case, and what their cookies get.
-    pub cookie_flags: Vec<(String, CookieFlags)>,
+    pub cookie_paths: Vec<(Pattern, Template)>,
+    /// `proxy_cookie_flags`: names and what their cookies get.
+    pub cookie_flags: Vec<(Pattern, Flags)>,
 }
 
 impl Default for Passing {
@@ -99,7 +100,7 @@ impl Default for Passing {
             headers: true,
             body: true,
             set_body: None,
-            limit_rate: 0,
+            limit_rate: Rate::Fixed(0),
             bind: None,
             socket_keepalive: false,
             ignore_headers: Vec::new(),
@@ -108,6 +109,52 @@ impl Default for Passing {
             cookie_flags: Vec::new(),
         }
     }
+}
+
+/// `proxy_limit_rate`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rate {
+    /// Bytes a second; zero is no limit.
+    Fixed(u64),
+    /// Worked out for each answer.
+    Variable(Template),
+}
+
+/// `proxy_bind`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Bind {
+    /// Port zero is any.
+    Fixed(SocketAddr),
+    /// Worked out for each try; what is no address binds nothing.
+    Variable(Template),
+}
+
+impl Bind {
+    /// An address with or without a port, IPv6 in brackets or bare.
+    #[must_use]
+    pub fn addr(text: &str) -> Option<SocketAddr> {
+        let bare = text.trim_start_matches('[').trim_end_matches(']');
+        let ip = bare.parse().map(|ip: IpAddr| (ip, 0).into());
+        ip.or_else(|_| text.parse()).ok()
+    }
+}
+
+/// What is looked for in an answer's header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pattern {
+    /// A text: a beginning, or the whole where one thing is meant.
+    Text(Template),
+    /// `~` or `~*`: an expression, which takes the place of the whole value it matches in.
+    Regex(Regex),
+}
+
+/// The words of a `proxy_cookie_flags`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flags {
+    /// Known while loading.
+    Fixed(CookieFlags),
+    /// Some have variables: worked out for each answer, and left out if they are none.
+    Words(Vec<Template>),
 }
 
 /// What `proxy_cookie_flags` puts on a cookie or takes off it.
@@ -119,4 +166,22 @@ pub struct CookieFlags {
     pub http_only: Option<bool>,
     /// `samesite=…`, `nosamesite`: the empty one is taken off.
     pub same_site: Option<String>,
+}
+
+impl CookieFlags {
+    /// Takes in a word. False if it is none.
+    pub fn set(&mut self, word: &str) -> bool {
+        match word {
+            "secure" => self.secure = Some(true),
+            "nosecure" => self.secure = Some(false),
+            "httponly" => self.http_only = Some(true),
+            "nohttponly" => self.http_only = Some(false),
+            "nosamesite" => self.same_site = Some(String::new()),
+            "samesite=strict" => self.same_site = Some("Strict".to_owned()),
+            "samesite=lax" => self.same_site = Some("Lax".to_owned()),
+            "samesite=none" => self.same_site = Some("None".to_owned()),
+            _ => return false,
+        }
+        true
+    }
 }

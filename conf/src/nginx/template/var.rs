@@ -75,6 +75,14 @@ pub enum Var {
     UpstreamCacheLastModified,
     /// `$upstream_cache_etag` of the answer to be asked about again.
     UpstreamCacheEtag,
+    /// `$upstream_bytes_sent`, for each try.
+    UpstreamBytesSent,
+    /// `$upstream_bytes_received`: header and body, for each try.
+    UpstreamBytesReceived,
+    /// `$upstream_response_length`: the body, for each try.
+    UpstreamResponseLength,
+    /// `$request_body`, if it was read to memory.
+    RequestBody,
     /// `$status` of the answer.
     Status,
     /// `$pid`
@@ -113,6 +121,10 @@ pub enum Var {
     Https,
     /// `$limit_rate`, in bytes a second.
     LimitRate,
+    /// `$limit_req_status`
+    LimitReqStatus,
+    /// `$limit_conn_status`
+    LimitConnStatus,
     /// `$msec`: the time in seconds with milliseconds.
     Msec,
     /// `$nginx_version`
@@ -156,6 +168,22 @@ impl Var {
                 | Self::RemotePort
                 | Self::ServerAddr
                 | Self::ServerPort
+                | Self::ServerName
+                | Self::BinaryRemoteAddr
+                | Self::Connection
+                | Self::Status
+                | Self::BytesSent
+                | Self::UpstreamAddr
+                | Self::UpstreamConnectTime
+                | Self::UpstreamBytesSent
+                | Self::UpstreamBytesReceived
+                | Self::RealipRemoteAddr
+                | Self::RealipRemotePort
+                | Self::Hostname
+                | Self::NginxVersion
+                | Self::Msec
+                | Self::TimeLocal
+                | Self::TimeIso8601
                 | Self::Pid
                 | Self::Ssl(_)
                 | Self::Stream(_)
@@ -227,6 +255,10 @@ fn builtin(lower: &str) -> Option<Var> {
         "upstream_cache_key" => Var::UpstreamCacheKey,
         "upstream_cache_last_modified" => Var::UpstreamCacheLastModified,
         "upstream_cache_etag" => Var::UpstreamCacheEtag,
+        "upstream_bytes_sent" => Var::UpstreamBytesSent,
+        "upstream_bytes_received" => Var::UpstreamBytesReceived,
+        "upstream_response_length" => Var::UpstreamResponseLength,
+        "request_body" => Var::RequestBody,
         "status" => Var::Status,
         "pid" => Var::Pid,
         "binary_remote_addr" => Var::BinaryRemoteAddr,
@@ -241,6 +273,8 @@ fn builtin(lower: &str) -> Option<Var> {
         "hostname" => Var::Hostname,
         "https" => Var::Https,
         "limit_rate" => Var::LimitRate,
+        "limit_req_status" => Var::LimitReqStatus,
+        "limit_conn_status" => Var::LimitConnStatus,
         "msec" => Var::Msec,
         "nginx_version" => Var::NginxVersion,
         "pipe" => Var::Pipe,
@@ -304,7 +338,6 @@ fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
 
 /// Variables of nginx's that this version has not.
 const UNSUPPORTED: &str = "\
-request_body server_addr_port slice_range tcpinfo_rtt tcpinfo_rttvar \
-tcpinfo_snd_cwnd tcpinfo_rcv_space upstream_bytes_received upstream_bytes_sent \
-upstream_response_length geoip_country_code invalid_referer secure_link secure_link_expires \
+server_addr_port slice_range tcpinfo_rtt tcpinfo_rttvar \
+tcpinfo_snd_cwnd tcpinfo_rcv_space geoip_country_code invalid_referer secure_link secure_link_expires \
 uid_got uid_set";

@@ -1,6 +1,7 @@
 //! What a configuration means: inheritance, defaults, values, references.
 
 use super::{http, load, server};
+use crate::nginx::model::proxy::Pattern;
 use crate::nginx::model::stream::StreamAction;
 use crate::nginx::model::{Action, Config, Location, Match, Method, Proxy};
 use crate::nginx::template::{Part, Template, Var};
@@ -18,9 +19,13 @@ fn proxy(config: &Config, path: &str) -> Proxy {
     }
 }
 
-fn texts(pairs: &[(Template, Template)]) -> Vec<(String, String)> {
+fn texts(pairs: &[(Pattern, Template)]) -> Vec<(String, String)> {
     let text = |template: &Template| template.as_text().unwrap().to_owned();
-    pairs.iter().map(|(a, b)| (text(a), text(b))).collect()
+    let from = |pattern: &Pattern| match pattern {
+        Pattern::Text(template) => text(template),
+        Pattern::Regex(regex) => format!("{regex:?}"),
+    };
+    pairs.iter().map(|(a, b)| (from(a), text(b))).collect()
 }
 
 #[test]

@@ -3,23 +3,30 @@
 //! A body that is there goes out in one piece, uncopied. One that still comes is written as it
 //! comes; in between the client is listened to, so that one who has gone is noticed.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Version};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
+use tokio::time::Instant;
 use weir_cache::{FetchError, Reader};
 
 use super::super::machine::Phase;
+use super::super::pace::Pace;
 use super::super::proxy::{Ctx, Gateway};
 use super::super::reply::Reply;
 use super::fetch::{Incoming, Told};
-use super::ranges::{Cut, Validators, condition, cut, seconds};
+use super::parts::{announced, multipart, partial, stick, validators};
+use super::ranges::{Cut, condition, cut};
 use super::update::strip;
 use super::zones::{Kept, Zone};
+
+/// How much is written at once of an answer that has a pace, bytes.
+const PIECE_BYTES: usize = 64 << 10;
 
 /// How an offer ended.
 pub(super) enum End {
@@ -32,6 +39,7 @@ pub(super) enum End {
 /// Where a body comes from.
 enum Source {
     Kept(Reader),
+    Parts(VecDeque<Bytes>),
     /// With so many bytes to leave out, and so many to give after that.
     Incoming(Incoming, u64, u64),
 }
@@ -40,6 +48,7 @@ impl Source {
     async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         match self {
             Self::Kept(reader) => reader.next().await,
+            Self::Parts(parts) => Ok(parts.pop_front()),
             Self::Incoming(incoming, skip, left) => loop {
                 if *left == 0 {
                     return Ok(None);
@@ -113,11 +122,9 @@ impl Gateway {
         if !self.begin(session, ctx, header, length).await? {
             return Ok(End::Sent);
         }
+        let pace = self.pace(session, ctx);
         if let Some(parts) = parts {
-            for part in parts {
-                session.write_response_body(Some(part), false).await?;
-            }
-            session.write_response_body(None, true).await?;
+            pump(session, Source::Parts(parts.into()), pace).await?;
             return Ok(End::Sent);
         }
         let (from, end) = match wanted {
@@ -125,11 +132,11 @@ impl Gateway {
             _ => (0, None),
         };
         let mut reader = zone.reader(kept, from, end);
-        if kept.whole().is_some() {
+        if kept.whole().is_some() && pace.is_none() {
             let piece = reader.next().await.map_err(|error| broken(&error))?;
             session.write_response_body(piece, true).await?;
         } else {
-            pump(session, Source::Kept(reader)).await?;
+            pump(session, Source::Kept(reader), pace).await?;
         }
         Ok(End::Sent)
     }
@@ -144,11 +151,7 @@ impl Gateway {
     ) -> pingora::Result<End> {
         if let Some(target) = self.accel_redirect(ctx, &told.header.headers) {
             ctx.upstream_headers = Some(told.header.headers.clone());
-            return Ok(End::On(if target.first() == Some(&b'@') {
-                self.to_named(ctx, &target)
-            } else {
-                self.redirect_inside(ctx, &target)
-            }));
+            return Ok(End::On(self.sent_on(ctx, &target)));
         }
         strip(&mut told.header);
         if let Some(end) = self.intercept(ctx, &told.header) {
@@ -179,7 +182,8 @@ impl Gateway {
             Cut::Part(from, end) => (from, end - from),
             _ => (0, u64::MAX),
         };
-        pump(session, Source::Incoming(incoming, skip, left)).await?;
+        let pace = self.pace(session, ctx);
+        pump(session, Source::Incoming(incoming, skip, left), pace).await?;
         Ok(End::Sent)
     }
 
@@ -188,11 +192,15 @@ impl Gateway {
         ctx.upstream_headers = Some(header.headers.clone());
         let status = header.status.as_u16();
         ctx.status = Some(status);
+        if let Some(rate) = self.accel_rate(ctx, &header.headers) {
+            ctx.flow.limit_rate = Some(rate);
+        }
         if status < 300 || !self.web(ctx).intercept_errors || !self.has_page(ctx, status) {
             return None;
         }
-        let challenge = header.headers.get("www-authenticate");
-        ctx.flow.challenge = challenge.and_then(|it| Some(it.to_str().ok()?.to_owned()));
+        let all = header.headers.get_all("www-authenticate").iter();
+        let texts = all.filter_map(|it| Some(it.to_str().ok()?.to_owned()));
+        ctx.flow.challenges = texts.collect();
         Some(End::On(Phase::Fail(status)))
     }
 
@@ -245,7 +253,8 @@ impl Gateway {
         let value = format!("bytes */{}", size.unwrap_or(0)).into_bytes();
         reply.headers.push(("Content-Range".to_owned(), value));
         let reply = self.finish(session, ctx, reply);
-        reply.send(session).await?;
+        let pace = self.pace(session, ctx);
+        reply.send(session, pace).await?;
         Ok(Some(End::Sent))
     }
 
@@ -295,8 +304,12 @@ impl Incoming {
     }
 }
 
-/// Writes a body as it comes.
-async fn pump(session: &mut Session, mut source: Source) -> pingora::Result<()> {
+/// Writes a body as it comes, at its pace if it has one.
+async fn pump(
+    session: &mut Session,
+    mut source: Source,
+    mut pace: Option<Pace>,
+) -> pingora::Result<()> {
     loop {
         let piece = tokio::select! {
             biased;
@@ -308,7 +321,7 @@ async fn pump(session: &mut Session, mut source: Source) -> pingora::Result<()> 
             },
         };
         match piece {
-            Ok(Some(piece)) => session.write_response_body(Some(piece), false).await?,
+            Ok(Some(piece)) => write(session, piece, &mut pace).await?,
             Ok(None) => return session.write_response_body(None, true).await,
             Err(error) => {
                 // What came before goes out first.
@@ -323,73 +336,26 @@ async fn pump(session: &mut Session, mut source: Source) -> pingora::Result<()> 
     }
 }
 
+/// Writes a piece, cut and held back as its pace wants.
+async fn write(
+    session: &mut Session,
+    mut piece: Bytes,
+    pace: &mut Option<Pace>,
+) -> pingora::Result<()> {
+    let Some(pace) = pace else {
+        return session.write_response_body(Some(piece), false).await;
+    };
+    while !piece.is_empty() {
+        let count = pace.piece_bytes(PIECE_BYTES).min(piece.len());
+        let cut = piece.split_to(count);
+        if let Some(time) = pace.wait(count, Instant::now()) {
+            tokio::time::sleep(time).await;
+        }
+        session.write_response_body(Some(cut), false).await?;
+    }
+    Ok(())
+}
+
 fn broken(error: &FetchError) -> Box<Error> {
     Error::explain(ErrorType::ReadError, error.to_string()).into_up()
-}
-
-fn stick(header: &mut ResponseHeader, cookie: Option<HeaderValue>) -> pingora::Result<()> {
-    match cookie {
-        Some(cookie) => header.append_header("Set-Cookie", cookie).map(|_| ()),
-        None => Ok(()),
-    }
-}
-
-fn announced(header: &ResponseHeader) -> Option<u64> {
-    let length = header.headers.get(CONTENT_LENGTH)?;
-    length.to_str().ok()?.parse().ok()
-}
-
-fn validators(header: &ResponseHeader) -> Validators<'_> {
-    let text = |name| header.headers.get(name).and_then(|it| it.to_str().ok());
-    Validators {
-        etag: text(ETAG),
-        modified_s: text(LAST_MODIFIED).and_then(seconds),
-    }
-}
-
-/// Makes the header a 206's if a part is wanted. Returns the length of what is sent.
-fn partial(
-    wanted: &Cut,
-    size: Option<u64>,
-    header: &mut ResponseHeader,
-) -> pingora::Result<Option<u64>> {
-    let (Cut::Part(start, end), Some(size)) = (wanted, size) else {
-        return Ok(size);
-    };
-    header.set_status(206)?;
-    let range = format!("bytes {start}-{}/{size}", end.saturating_sub(1));
-    header.insert_header("Content-Range", range)?;
-    Ok(Some(end.saturating_sub(*start)))
-}
-
-/// The pieces of a body of several ranges, and its header; `None` if one is not wanted.
-fn multipart(
-    wanted: &Cut,
-    kept: &Kept,
-    header: &mut ResponseHeader,
-) -> pingora::Result<Option<Vec<Bytes>>> {
-    let (Cut::Parts(ranges), Some(whole)) = (wanted, kept.whole()) else {
-        return Ok(None);
-    };
-    let boundary = format!("{:020}", fastrand::u64(..));
-    let kind = header.headers.get(CONTENT_TYPE);
-    let kind = kind.map_or_else(String::new, |kind| {
-        let kind = String::from_utf8_lossy(kind.as_bytes());
-        format!("Content-Type: {kind}\r\n")
-    });
-    let size = whole.len();
-    let mut parts = Vec::with_capacity(ranges.len() * 2 + 1);
-    for (start, end) in ranges {
-        let last = end.saturating_sub(1);
-        parts.push(Bytes::from(format!(
-            "\r\n--{boundary}\r\n{kind}Content-Range: bytes {start}-{last}/{size}\r\n\r\n"
-        )));
-        let at = |byte: u64| usize::try_from(byte).unwrap_or(size).min(size);
-        parts.push(whole.slice(at(*start)..at(*end)));
-    }
-    parts.push(Bytes::from(format!("\r\n--{boundary}--\r\n")));
-    header.set_status(206)?;
-    let kind = format!("multipart/byteranges; boundary={boundary}");
-    header.insert_header("Content-Type", kind)?;
-    Ok(Some(parts))
 }

@@ -23,7 +23,7 @@ use weir_cache::zone::{Failure, FailureKind};
 use super::super::failure::{fault, status_for};
 use super::super::proxy::{Ctx, Gateway};
 use super::super::tries::Tries;
-use super::is_set;
+use super::wish::is_set;
 use crate::metrics::UpstreamFault;
 
 /// What is told of an upstream's answer.

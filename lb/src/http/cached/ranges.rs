@@ -123,7 +123,7 @@ fn part(text: &str, size: u64) -> Option<Option<(u64, u64)>> {
             "" => size,
             last => number(last)?.saturating_add(1),
         };
-        if end <= start && last != "" {
+        if end <= start && !last.is_empty() {
             return None;
         }
         (start, end.min(size))

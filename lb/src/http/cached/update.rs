@@ -8,8 +8,9 @@ use pingora::http::ResponseHeader;
 use weir_cache::zone::{Failure, Filler, Meta, Plan, Ticket, Times};
 
 use super::fetch::{Incoming, Told};
+use super::visit::Visit;
+use super::wish::now_ms;
 use super::zones::{Caching, Head, Kept};
-use super::{Visit, now_ms};
 
 /// What a header is reckoned to weigh beside its text, bytes a line.
 const LINE_BYTES: usize = 64;

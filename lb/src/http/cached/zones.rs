@@ -141,7 +141,7 @@ impl Caches {
     pub(crate) fn new(http: &Http, metrics: &Metrics) -> Self {
         let share = memory_bytes() / 2 / (http.caches.len().max(1) as u64);
         let named = |path: &CachePath| {
-            let (zone_metrics, statuses) = metrics.cache(&path.name, Status::WORDS);
+            let (zone_metrics, statuses) = metrics.cache.zone(&path.name, Status::WORDS);
             let bytes_max = path.bytes_max.unwrap_or(BYTES_DEFAULT).min(share);
             Named {
                 name: path.name.clone(),

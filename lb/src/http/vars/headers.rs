@@ -53,7 +53,11 @@ impl Values<'_> {
             let Some((key, value)) = pair.and_then(split_pair) else {
                 continue;
             };
-            if key.eq_ignore_ascii_case(name.as_bytes()) {
+            let spaces = |text: &[u8]| text.iter().take_while(|byte| **byte == b' ').count();
+            let value = value.get(spaces(value)..).unwrap_or_default();
+            let after = key.get(name.len()..).unwrap_or_default();
+            let key = key.get(..name.len()).unwrap_or_default();
+            if key.eq_ignore_ascii_case(name.as_bytes()) && spaces(after) == after.len() {
                 out.extend_from_slice(value);
                 return;
             }

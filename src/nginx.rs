@@ -9,9 +9,11 @@ mod args;
 mod cluster;
 mod daemon;
 mod errors;
+mod inherit;
 mod life;
 mod pid;
 mod places;
+mod upgrade;
 mod user;
 mod version;
 
@@ -117,7 +119,7 @@ fn go(args: &Args, places: &Places, early: &ErrorLog) -> Result<ExitCode, Fault>
         })?;
         return Ok(ExitCode::SUCCESS);
     }
-    if config.main.process.daemon && !daemon::is_behind() {
+    if config.main.process.daemon && !daemon::is_behind() && !inherit::is_heir() {
         return daemon::leave().map_err(|error| {
             Fault::emerg(format!("cannot start a process ({})", os_text(&error)))
         });

@@ -22,6 +22,7 @@ mod failure;
 mod files;
 mod flow;
 mod greet;
+mod gzip;
 mod inner;
 mod limits;
 mod log;

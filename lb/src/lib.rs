@@ -21,6 +21,7 @@ mod generation;
 mod group;
 mod health;
 mod http;
+mod inherited;
 mod io;
 mod l4;
 mod limits;

@@ -10,6 +10,7 @@ mod cache;
 mod ciphers;
 mod cluster;
 mod guard;
+mod gzip;
 mod host_name;
 mod http;
 mod limits;

@@ -6,6 +6,7 @@
 
 pub mod cache;
 pub mod guard;
+pub mod gzip;
 pub mod names;
 pub mod proxy;
 pub mod stream;
@@ -215,6 +216,8 @@ pub struct Common {
     pub access_logs: Vec<AccessLog>,
     /// What holds for a client before it is served.
     pub guard: guard::Guard,
+    /// Compression of answers.
+    pub gzip: gzip::Gzip,
 }
 
 /// `add_header`

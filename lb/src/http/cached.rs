@@ -103,9 +103,7 @@ impl Gateway {
                     return Ok(true);
                 }
                 Step::Reply(reply) => {
-                    let reply = self.finish(session, ctx, reply);
-                    let pace = self.pace(session, ctx);
-                    reply.send(session, pace).await?;
+                    self.give(session, ctx, reply).await?;
                     return Ok(true);
                 }
                 // `go` has waited.
@@ -155,7 +153,7 @@ impl Gateway {
                 Err(failure) => Obtained::Failed(failure.status),
             });
         };
-        let mut visit = match self.look(session, ctx, caching, named, proxy) {
+        let mut visit = match self.look(session, ctx, caching, named, proxy).await {
             Ok(kept) => return Ok(Obtained::Kept(Arc::clone(named.zone()), kept, None)),
             Err(visit) => visit,
         };
@@ -178,7 +176,7 @@ impl Gateway {
     }
 
     /// Looks the request up: an answer to give now, or what is to be done to get one.
-    fn look<'a>(
+    async fn look<'a>(
         &self,
         session: &Session,
         ctx: &mut Ctx,
@@ -229,7 +227,7 @@ impl Gateway {
         if mine && may_wait && model.background_update {
             visit.stale = Some(Arc::clone(&kept));
             visit.updates = true;
-            self.update_behind(session, ctx, &visit);
+            self.update_behind(session, ctx, &visit).await;
             set(ctx, Status::Stale);
             return Ok(kept);
         }
@@ -324,7 +322,7 @@ impl Gateway {
                 ..Order::default()
             },
         };
-        let (report, incoming) = self.order(session, ctx, order).ok_or(nothing)?;
+        let (report, incoming) = self.order(session, ctx, order).await.ok_or(nothing)?;
         match report.await {
             Ok(Report::Head(mut told)) => {
                 ctx.tries = std::mem::take(&mut told.tries);
@@ -339,16 +337,18 @@ impl Gateway {
     }
 
     /// Renews an answer that is given though it is past its time.
-    fn update_behind(&self, session: &Session, ctx: &mut Ctx, visit: &Visit<'_>) {
+    async fn update_behind(&self, session: &Session, ctx: &mut Ctx, visit: &Visit<'_>) {
         if let (Some(kept), true) = (&visit.stale, visit.caching.model.revalidate)
             && let Some(state) = &mut ctx.cache
         {
             state.etag.clone_from(&kept.head().etag);
             state.modified.clone_from(&kept.head().modified);
         }
-        let (Some(ticket), Some((report, incoming))) =
-            (visit.unlocked(), self.order(session, ctx, visit.order(ctx)))
-        else {
+        let Some(ticket) = visit.unlocked() else {
+            return;
+        };
+        let order = self.order(session, ctx, visit.order(ctx)).await;
+        let Some((report, incoming)) = order else {
             return;
         };
         let caching = Arc::clone(visit.caching);

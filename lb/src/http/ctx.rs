@@ -26,6 +26,8 @@ pub(crate) struct Ctx {
     pub(crate) behind: Option<Behind>,
     /// It is made inside for another.
     pub(crate) inner: Option<Box<Inner>>,
+    /// There is a file that is compressed already.
+    pub(crate) gzip_made: bool,
     /// What `limit_req` and `limit_conn` said.
     pub(crate) limited: Limited,
     /// How fast an upstream's answer goes on, once that is known.
@@ -90,6 +92,7 @@ impl Ctx {
             conn: None,
             behind: None,
             inner: None,
+            gzip_made: false,
             limited: Limited::default(),
             pace: None,
             resume: None,

@@ -9,7 +9,7 @@
 //! request is sent again on another, [`STALE_TRIES_MAX`] times at most.
 
 use http::Method;
-use pingora::proxy::Session;
+use pingora::proxy::{FailToProxy, Session};
 use pingora::{Error, ErrorSource, ErrorType};
 use weir_conf::nginx::model::{self, NextUpstream};
 
@@ -266,6 +266,14 @@ fn may_repeat(session: &Session, ctx: &Ctx, next: &NextUpstream, stage: Stage) -
     let repeatable = idempotent(&session.req_header().method) || next.non_idempotent || !sent;
     let started = has_begun(session);
     repeatable && !started && !session.as_ref().retry_buffer_truncated()
+}
+
+/// What Pingora is told of a failed request: its connection ends.
+pub(crate) fn not_reused(error_code: u16) -> FailToProxy {
+    FailToProxy {
+        error_code,
+        can_reuse_downstream: false,
+    }
 }
 
 /// Whether a final answer, or an upgrade, has begun to be written to the client.

@@ -16,7 +16,8 @@ use weir_conf::nginx::model::{Common, Server as ServerModel};
 use super::cached::{self, bring_nothing};
 use super::conn::{self, Conn};
 pub(crate) use super::ctx::Ctx;
-use super::failure::{Stage, has_begun, status_for, unanswered};
+use super::failure::{Stage, has_begun, not_reused, status_for, unanswered};
+use super::gzip::Recoding;
 use super::inner;
 use super::log::Logs;
 use super::machine::Phase;
@@ -81,8 +82,12 @@ impl ProxyHttp for Gateway {
         Ctx::new()
     }
 
-    /// No modules: there is no compression here.
-    fn init_downstream_modules(&self, _: &mut pingora::modules::http::HttpModules) {}
+    /// Modules of ours alone.
+    fn init_downstream_modules(&self, modules: &mut pingora::modules::http::HttpModules) {
+        if self.site.recodes {
+            modules.add_module(Box::new(Recoding));
+        }
+    }
 
     /// [`super::serve`] hands the connection over this way for every request.
     fn on_connection_reuse(
@@ -285,10 +290,11 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        match &ctx.fetch {
-            Some(_) => Ok(()),
-            None => self.adjust(session, response, ctx),
+        if ctx.fetch.is_none() {
+            self.adjust(session, response, ctx)?;
+            self.recode(session, ctx, response)?;
         }
+        Ok(())
     }
 
     fn fail_to_connect(
@@ -334,16 +340,11 @@ impl ProxyHttp for Gateway {
                     _ => Reply::page(status),
                 },
             };
-            let reply = self.finish(session, ctx, reply);
-            let pace = self.pace(session, ctx);
-            if reply.send(session, pace).await.is_ok() {
+            if self.give(session, ctx, reply).await.is_ok() {
                 linger(session).await;
             }
         }
-        FailToProxy {
-            error_code: status.unwrap_or(0),
-            can_reuse_downstream: false,
-        }
+        not_reused(status.unwrap_or(0))
     }
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Ctx) {

@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use http::header::CONTENT_LENGTH;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
@@ -140,7 +141,8 @@ impl Reply {
         }
     }
 
-    fn header(&self) -> pingora::Result<ResponseHeader> {
+    /// Its header.
+    pub(super) fn header(&self) -> pingora::Result<ResponseHeader> {
         let mut header = ResponseHeader::build(self.status, Some(4 + self.headers.len()))?;
         header.insert_header("Server", SERVER)?;
         header.insert_header("Date", httpdate::fmt_http_date(now()))?;
@@ -159,16 +161,18 @@ impl Reply {
         Ok(header)
     }
 
-    /// Writes it. A HEAD request and statuses without a body get the header alone.
+    /// Writes it behind its header. A HEAD request and statuses without a body get the header alone.
     pub(crate) async fn send(
         self,
         session: &mut Session,
+        header: ResponseHeader,
         mut pace: Option<Pace>,
     ) -> pingora::Result<()> {
-        let header = Box::new(self.header()?);
-        let bare = !has_body(self.status)
-            || self.length() == 0
-            || session.req_header().method == http::Method::HEAD;
+        // Without a length it has an end to be told of.
+        let is_empty = self.length() == 0 && header.headers.contains_key(CONTENT_LENGTH);
+        let header = Box::new(header);
+        let bare =
+            !has_body(self.status) || is_empty || session.req_header().method == http::Method::HEAD;
         session.write_response_header(header, bare).await?;
         if bare {
             return Ok(());
@@ -269,7 +273,7 @@ fn page_text(status: u16, what: Option<&str>) -> Bytes {
 }
 
 /// RFC 9110 section 6.4.1: 1xx, 204 and 304 have none.
-fn has_body(status: u16) -> bool {
+pub(super) fn has_body(status: u16) -> bool {
     !matches!(status, 100..=199 | 204 | 304)
 }
 

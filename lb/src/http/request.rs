@@ -15,7 +15,7 @@ use weir_conf::nginx::model::Common;
 
 use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
-use super::reply::Step;
+use super::reply::{Reply, Step};
 use super::route::host_name;
 use super::site::{AddHeader, Server};
 use super::uri;
@@ -72,14 +72,26 @@ impl Gateway {
                 Ok(false)
             }
             Step::Reply(reply) => {
-                let reply = self.finish(session, ctx, reply);
-                let pace = self.pace(session, ctx);
-                reply.send(session, pace).await?;
+                self.give(session, ctx, reply).await?;
                 Ok(true)
             }
             // `go` has waited.
             Step::Wait(..) | Step::Ask(_) => Ok(true),
         }
+    }
+
+    /// Gives an answer of our own.
+    pub(super) async fn give(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        reply: Reply,
+    ) -> pingora::Result<()> {
+        let reply = self.finish(session, ctx, reply);
+        let pace = self.pace(session, ctx);
+        let mut header = reply.header()?;
+        self.recode(session, ctx, &mut header)?;
+        reply.send(session, header, pace).await
     }
 
     fn choose(&self, session: &Session, ctx: &mut Ctx) -> Result<(), u16> {

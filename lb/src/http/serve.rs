@@ -303,5 +303,6 @@ fn fallback() -> Common {
         web: weir_conf::nginx::model::web::Web::default(),
         access_logs: Vec::new(),
         guard: weir_conf::nginx::model::guard::Guard::default(),
+        gzip: weir_conf::nginx::model::gzip::Gzip::default(),
     }
 }

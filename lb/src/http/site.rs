@@ -58,6 +58,8 @@ pub(crate) struct Site {
     pub(crate) hostname: String,
     /// Whether any place makes requests inside.
     pub(crate) asks_inside: bool,
+    /// Whether any place compresses, or takes compression off.
+    pub(crate) recodes: bool,
     /// What `limit_req` counts in, and by what.
     pub(crate) request_zones: Vec<Requests>,
     pub(crate) request_keys: Vec<Template>,
@@ -185,8 +187,9 @@ impl Site {
             metrics: metrics.clone(),
             own: metrics.upstream("-"),
             stub: Arc::default(),
-            asks_inside: asks_inside(http) || caches.any,
+            asks_inside: anywhere(http, |common| common.guard.auth_request.is_some()) || caches.any,
             caches,
+            recodes: anywhere(http, |common| common.gzip.is_used()),
             request_zones: http.request_zones.iter().map(Requests::new).collect(),
             request_keys: http
                 .request_zones
@@ -256,14 +259,12 @@ impl Site {
     }
 }
 
-/// Whether any location makes requests inside.
-fn asks_inside(http: &Http) -> bool {
-    let mut all = http.servers.iter().flat_map(|server| &server.locations);
-    all.any(|location| location.common.guard.auth_request.is_some())
-        || http
-            .servers
-            .iter()
-            .any(|server| server.common.guard.auth_request.is_some())
+/// Whether something holds at any server or location.
+fn anywhere(http: &Http, holds: impl Fn(&model::Common) -> bool) -> bool {
+    http.servers.iter().any(|server| {
+        let mut locations = server.locations.iter();
+        holds(&server.common) || locations.any(|location| holds(&location.common))
+    })
 }
 
 fn location(

@@ -17,6 +17,7 @@ mod certs;
 mod ends;
 mod failover;
 mod guard;
+mod gzip;
 mod health;
 mod http;
 mod nodes;

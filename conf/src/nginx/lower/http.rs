@@ -29,6 +29,11 @@ pub(super) struct Refs {
 }
 
 impl Refs {
+    /// Where relative paths begin.
+    pub(super) fn prefix(&self) -> &std::path::Path {
+        &self.prefix
+    }
+
     /// A path of the file's, made absolute.
     pub(super) fn path(&self, text: &str) -> String {
         web::absolute(&self.prefix, text)

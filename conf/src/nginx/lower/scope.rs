@@ -11,6 +11,7 @@ use super::super::template::{self, Template};
 use super::super::value as values;
 use super::cache::CacheScope;
 use super::guard::GuardScope;
+use super::gzip::GzipScope;
 use super::http::Refs;
 use super::passing::{Pairs, PassingScope};
 use super::web::Pages;
@@ -45,6 +46,7 @@ pub(super) struct Scope {
     pub(super) cache: CacheScope,
     pub(super) pages: Pages,
     pub(super) guard: GuardScope,
+    pub(super) gzip: GzipScope,
 }
 
 /// `proxy_redirect` as written; `default` needs the location to be worked out.
@@ -74,6 +76,9 @@ impl Scope {
                 continue;
             }
             if scope.pages.read(directive, refs, &mut once)? {
+                continue;
+            }
+            if scope.gzip.read(directive, &mut once)? {
                 continue;
             }
             if scope.guard.read(directive, refs, lowering, &mut once)? {
@@ -236,6 +241,7 @@ impl Inherited {
             cache: inner.cache.within(&outer.cache),
             pages: outer.pages.with(inner.pages),
             guard: inner.guard.within(&outer.guard),
+            gzip: inner.gzip.within(&outer.gzip),
         })
     }
 
@@ -265,6 +271,7 @@ impl Inherited {
             web: scope.pages.resolve(refs),
             access_logs: scope.access_logs.clone().unwrap_or_default(),
             guard: scope.guard.resolve(),
+            gzip: scope.gzip.resolve(),
         }
     }
 

@@ -252,9 +252,7 @@ impl Gateway {
         let mut reply = Reply::page(416);
         let value = format!("bytes */{}", size.unwrap_or(0)).into_bytes();
         reply.headers.push(("Content-Range".to_owned(), value));
-        let reply = self.finish(session, ctx, reply);
-        let pace = self.pace(session, ctx);
-        reply.send(session, pace).await?;
+        self.give(session, ctx, reply).await?;
         Ok(Some(End::Sent))
     }
 
@@ -285,7 +283,9 @@ impl Gateway {
             None if version < Version::HTTP_11 => session.set_keepalive(None),
             None => {}
         }
-        let bare = head || none || length == Some(0);
+        self.recode(session, ctx, &mut header)?;
+        let empty = length == Some(0) && header.headers.contains_key(CONTENT_LENGTH);
+        let bare = head || none || empty;
         session
             .write_response_header(Box::new(header), bare)
             .await?;

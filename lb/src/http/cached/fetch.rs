@@ -10,7 +10,7 @@ use http::header::{
     CONTENT_LENGTH, HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
     IF_UNMODIFIED_SINCE, RANGE, TRANSFER_ENCODING,
 };
-use http::{HeaderValue, Method};
+use http::{HeaderValue, Method, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::protocols::http::HttpTask;
 use pingora::proxy::subrequest::{BodyMode, Ctx as SubCtx};
@@ -20,7 +20,8 @@ use tokio::sync::{mpsc, oneshot};
 use weir_cache::FetchError;
 use weir_cache::zone::{Failure, FailureKind};
 
-use super::super::failure::{fault, status_for};
+use super::super::failure::{fault, not_reused, status_for};
+use super::super::inner::in_http_1;
 use super::super::proxy::{Ctx, Gateway};
 use super::super::tries::Tries;
 use super::wish::is_set;
@@ -117,10 +118,7 @@ pub(crate) fn bring_nothing(ctx: &mut Ctx, error: &Error) -> FailToProxy {
         // Nobody waits only if he has gone.
         let _ = report.send(Report::Failed(Failure { status, kind }, tries));
     }
-    FailToProxy {
-        error_code: status,
-        can_reuse_downstream: false,
-    }
+    not_reused(status)
 }
 
 /// What is asked for.
@@ -137,7 +135,7 @@ pub(crate) struct Order {
 
 impl Gateway {
     /// Sends for an answer. `None` cannot be: such a session may always make requests.
-    pub(crate) fn order(
+    pub(crate) async fn order(
         &self,
         session: &Session,
         ctx: &Ctx,
@@ -175,8 +173,12 @@ impl Gateway {
             None => BodyMode::NoBody,
         };
         let sub = SubCtx::builder().user_ctx(Box::new(begun));
-        let (prepared, handle) =
-            spawner.create_subrequest(session.as_ref(), sub.body_mode(mode).build());
+        let spoken = match session.req_header().version {
+            Version::HTTP_2 => Some(in_http_1(session).await?),
+            _ => None,
+        };
+        let own = spoken.as_deref().unwrap_or(session.as_downstream());
+        let (prepared, handle) = spawner.create_subrequest(own, sub.body_mode(mode).build());
         tokio::spawn(prepared.run());
         let sender = handle.tx.clone();
         if let Some(body) = order.body {

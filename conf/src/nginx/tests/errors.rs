@@ -243,7 +243,7 @@ fn upstream_faults() {
 #[test]
 fn the_unsupported_is_refused() {
     for (inner, what) in [
-        ("gzip on;", "directive \"gzip\""),
+        ("ssi on;", "directive \"ssi\""),
         ("ssl_password_file x;", "directive \"ssl_password_file\""),
         ("slice 1m;", "directive \"slice\""),
         ("proxy_store on;", "\"proxy_store\""),

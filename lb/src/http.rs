@@ -6,14 +6,16 @@
 //! `script` rewrites, `access` lets in, `files` finds files, `flow` is where the request stands and
 //! `vars` works out values with variables; `proxy` is Pingora's set of hooks, with `request`,
 //! `upstream`, `rewritten` and `failure` for what they do; `target`, `choice` and `tries` say where
-//! a request goes, `reply` and `answer` are the answers the balancer gives itself. `express` is the
-//! short way of plain requests, which meets none of these unless something goes wrong.
+//! a request goes, `cached` keeps upstreams' answers, `reply` and `answer` are the answers the
+//! balancer gives itself. `express` is the short way of plain requests, which meets none of these
+//! unless something goes wrong.
 
 mod absolute;
 mod accel;
 mod access;
 mod answer;
 mod apr1;
+mod cached;
 mod choice;
 mod conn;
 mod cookies;
@@ -23,6 +25,7 @@ mod failure;
 mod files;
 mod flow;
 mod greet;
+mod gzip;
 mod inner;
 mod limits;
 mod log;

@@ -14,6 +14,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod ams_page;
 mod behind;
 mod browser;
 mod cluster;
@@ -29,6 +30,7 @@ mod recordings;
 mod rest_nodes;
 mod settings;
 mod shared_store;
+mod shipped_lb;
 mod spine;
 mod startup;
 mod support;

@@ -10,8 +10,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -358,7 +358,12 @@ impl Downstream {
         let count = if gated { len } else { self.ahead.len() };
         let bytes = self.ahead.split_to(count.min(self.ahead.len()));
         self.again = bytes.len();
-        self.io.get_mut().unread(bytes.freeze());
+        let whole = absolute::begins_with_url(&bytes) && absolute::is_whole(&bytes);
+        let bytes = match whole.then(|| absolute::with_host(&bytes)).flatten() {
+            Some(with_host) => with_host.into(),
+            None => bytes.freeze(),
+        };
+        self.io.get_mut().unread(bytes);
     }
 
     /// Takes the connection back from Pingora.

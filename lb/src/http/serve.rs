@@ -90,7 +90,7 @@ impl Front {
         })
     }
 
-    /// Takes over what the one before has counted.
+    /// Takes over what the one before has counted, and keeps of upstreams' answers.
     pub(crate) fn learn(&self, before: &Self) {
         self.site.learn(&before.site);
     }
@@ -354,5 +354,6 @@ fn fallback() -> Common {
         web: weir_conf::nginx::model::web::Web::default(),
         access_logs: Vec::new(),
         guard: weir_conf::nginx::model::guard::Guard::default(),
+        gzip: weir_conf::nginx::model::gzip::Gzip::default(),
     }
 }

@@ -95,7 +95,8 @@ fn frame(
         let is = |other: &str| header.name.eq_ignore_ascii_case(other);
         match header.name.len() {
             14 if is("content-length") => {
-                let digits = !header.value.is_empty() && header.value.iter().all(u8::is_ascii_digit);
+                let digits =
+                    !header.value.is_empty() && header.value.iter().all(u8::is_ascii_digit);
                 let value = std::str::from_utf8(header.value).ok()?.parse::<u64>().ok();
                 if !digits || value.is_none() || length.is_some() {
                     return None;
@@ -116,7 +117,13 @@ fn frame(
                     keeps = true;
                 }
             }
-            count if count > 8 && header.name.get(..8).is_some_and(|it| it.eq_ignore_ascii_case("x-accel-")) => {
+            count
+                if count > 8
+                    && header
+                        .name
+                        .get(..8)
+                        .is_some_and(|it| it.eq_ignore_ascii_case("x-accel-")) =>
+            {
                 return None;
             }
             _ => {}
@@ -233,7 +240,9 @@ pub(super) fn line(name: &str, value: &[u8], out: &mut Vec<u8>) {
 
 /// RFC 9110 section 5.5.
 fn is_value(value: &[u8]) -> bool {
-    value.iter().all(|byte| matches!(byte, b'\t' | 0x20..=0x7e | 0x80..))
+    value
+        .iter()
+        .all(|byte| matches!(byte, b'\t' | 0x20..=0x7e | 0x80..))
 }
 
 #[cfg(test)]

@@ -32,7 +32,10 @@ enum Look {
     /// Read on.
     More,
     /// Hand on so many bytes; `gated` if nothing of the request comes after them.
-    Over { len: usize, gated: bool },
+    Over {
+        len: usize,
+        gated: bool,
+    },
     Go(Job),
 }
 
@@ -143,8 +146,10 @@ impl Short {
                 Deadline::At(end) => end.saturating_duration_since(tokio::time::Instant::now()),
             }
         };
+        let silent = down.ahead().is_empty();
         let read = tokio::time::timeout(limit, down.read_ahead());
-        let read = if idle {
+        // One that has yet to send its first byte waits just so.
+        let read = if silent {
             tokio::select! {
                 biased;
                 read = read => read,
@@ -254,7 +259,11 @@ impl Short {
     }
 
     pub(super) fn location(&self, job: &Job) -> Option<&Location> {
-        self.site.servers.get(job.server)?.locations.get(job.location)
+        self.site
+            .servers
+            .get(job.server)?
+            .locations
+            .get(job.location)
     }
 
     pub(super) fn way<'l>(&self, location: &'l Location) -> Option<(&'l Express, &'l Proxy)> {
@@ -267,11 +276,7 @@ impl Short {
 
 /// The request as the upstream gets it, but for its end, and whether `proxy_set_header` asks for
 /// the connection to be closed. `None` if the path cannot be replaced here.
-fn write_request(
-    known: &Known<'_>,
-    location: &Location,
-    proxy: &Proxy,
-) -> Option<(Vec<u8>, bool)> {
+fn write_request(known: &Known<'_>, location: &Location, proxy: &Proxy) -> Option<(Vec<u8>, bool)> {
     use super::answer::line;
     let head = known.head;
     let mut out = Vec::with_capacity(head.len + 256);
@@ -293,7 +298,8 @@ fn write_request(
     }
     for header in head.headers {
         let name = header.name;
-        let replaced = |it: &(http::HeaderName, String, _)| it.0.as_str().eq_ignore_ascii_case(name);
+        let replaced =
+            |it: &(http::HeaderName, String, _)| it.0.as_str().eq_ignore_ascii_case(name);
         if !name.eq_ignore_ascii_case("connection") && !proxy.set_headers.iter().any(replaced) {
             line(name, header.value, &mut out);
         }

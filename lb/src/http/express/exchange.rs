@@ -231,31 +231,32 @@ impl Try<'_> {
     /// The header that the client gets.
     fn begin(&self, answer: &Answer<'_, '_>) -> Option<Begun> {
         let mut out = Vec::with_capacity(answer.len + 256 + FIRST_BYTES);
-        self.short.with_known(self.down, self.conn, self.job, |known| {
-            let known = Known {
-                peer: &self.lease.peer().name,
-                status: answer.status,
-                ..known
-            };
-            let redirect = |url: &[u8]| replace(url, &self.proxy.model, &known);
-            let rules = Rules {
-                hide: &self.proxy.model.hide_headers,
-                server: reply::SERVER,
-                redirect: &redirect,
-            };
-            answer.write(&rules, &mut out);
-            let usual = reply::is_usual(answer.status);
-            for header in &self.location.common.add_headers {
-                let value = if usual || header.always {
-                    known.value(&header.value)
-                } else {
-                    Vec::new()
+        self.short
+            .with_known(self.down, self.conn, self.job, |known| {
+                let known = Known {
+                    peer: &self.lease.peer().name,
+                    status: answer.status,
+                    ..known
                 };
-                if !value.is_empty() {
-                    answer::line(&header.name, &value, &mut out);
+                let redirect = |url: &[u8]| replace(url, &self.proxy.model, &known);
+                let rules = Rules {
+                    hide: &self.proxy.model.hide_headers,
+                    server: reply::SERVER,
+                    redirect: &redirect,
+                };
+                answer.write(&rules, &mut out);
+                let usual = reply::is_usual(answer.status);
+                for header in &self.location.common.add_headers {
+                    let value = if usual || header.always {
+                        known.value(&header.value)
+                    } else {
+                        Vec::new()
+                    };
+                    if !value.is_empty() {
+                        answer::line(&header.name, &value, &mut out);
+                    }
                 }
-            }
-        })?;
+            })?;
         if matches!(answer.framing, Framing::Chunked | Framing::Close) {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }

@@ -140,9 +140,7 @@ fn is_plain_target(target: &[u8]) -> bool {
     let printable = target.iter().all(|byte| matches!(byte, 0x21..=0x7e));
     let (path, _) = uri::split(target);
     let normal = uri::normalise(path);
-    printable
-        && !target.contains(&b'#')
-        && matches!(normal, Some(std::borrow::Cow::Borrowed(_)))
+    printable && !target.contains(&b'#') && matches!(normal, Some(std::borrow::Cow::Borrowed(_)))
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ use super::door::{Job, Short};
 use super::head::{self, Parsed};
 use super::known::Known;
 use crate::http::conn::{Conn, Downstream};
-use crate::http::log::Finished;
 use crate::http::failure;
+use crate::http::log::Finished;
 use crate::http::route::host_name;
 use crate::http::site::Location;
 
@@ -47,7 +47,10 @@ impl Short {
     /// Writes its lines.
     pub(super) fn logged(&self, ended: &Ended<'_>) {
         let common = &ended.location.common;
-        let logs = self.logs.as_ref().filter(|_| !common.access_logs.is_empty());
+        let logs = self
+            .logs
+            .as_ref()
+            .filter(|_| !common.access_logs.is_empty());
         if logs.is_none() && !common.access_log {
             return;
         }

@@ -38,8 +38,9 @@ pub(crate) fn plan(
         return None;
     };
     let group = proxy.upstream.and_then(|place| groups.get(place))?;
-    let plain_group =
-        group.sticky.is_none() && !matches!(group.method, Method::Hash { .. });
+    let plain_group = group.sticky.is_none()
+        && !group.prefers_owner()
+        && !matches!(group.method, Method::Hash { .. });
     let plain = server.script.is_empty()
         && location.script.is_empty()
         && !location.internal
@@ -65,6 +66,7 @@ fn is_plain(common: &Common, http: &Http) -> bool {
         web,
         access_logs,
         guard,
+        gzip,
     } = common;
     let known = |template: &Template| supports(template, &http.variables);
     let headers = add_headers.iter().all(|it| {
@@ -81,7 +83,8 @@ fn is_plain(common: &Common, http: &Http) -> bool {
                 _ => true,
             })
     });
-    headers && logs && is_plain_web(web) && is_plain_guard(guard)
+    let as_it_is = !gzip.on && !gzip.gunzip;
+    headers && logs && as_it_is && is_plain_web(web) && is_plain_guard(guard)
 }
 
 fn is_plain_web(web: &Web) -> bool {
@@ -142,6 +145,7 @@ fn is_plain_proxy(proxy: &Proxy, variables: &[Variable]) -> bool {
         hide_headers: _,
         redirects,
         passing,
+        cache,
         connect_timeout_ms: _,
         send_timeout_ms: _,
         read_timeout_ms: _,
@@ -171,6 +175,7 @@ fn is_plain_proxy(proxy: &Proxy, variables: &[Variable]) -> bool {
     });
     let cookies = cookie_domains.is_empty() && cookie_paths.is_empty() && cookie_flags.is_empty();
     url.is_none()
+        && cache.is_none()
         && tls.is_none()
         && set_headers.iter().all(|(_, value)| known(value))
         && redirects

@@ -166,7 +166,10 @@ mod tests {
                 None => break,
                 Some(io) => pool.put(1, io),
             }
-            assert!(Instant::now() < end, "a closed connection is still given out");
+            assert!(
+                Instant::now() < end,
+                "a closed connection is still given out"
+            );
             tokio::task::yield_now().await;
         }
     }

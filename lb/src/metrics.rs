@@ -55,6 +55,8 @@ pub(crate) struct Metrics {
     bytes: IntCounterVec,
     /// Connections closed because there were too many.
     pub(crate) refused: IntCounter,
+    /// Requests that took the short way: see [`crate::http`].
+    pub(crate) plain: IntCounter,
     requests: IntCounterVec,
     upstream_errors: IntCounterVec,
     retries: IntCounterVec,
@@ -91,6 +93,13 @@ impl Metrics {
                 IntCounter::new(
                     "weir_lb_connections_refused_total",
                     "Client connections closed because there were too many",
+                )?,
+            )?,
+            plain: register(
+                registry,
+                IntCounter::new(
+                    "weir_lb_plain_requests_total",
+                    "HTTP requests that were passed on by the short way",
                 )?,
             )?,
             requests: counter(

@@ -15,6 +15,7 @@ mod bodies;
 mod caching;
 mod certs;
 mod ends;
+mod express;
 mod failover;
 mod guard;
 mod gzip;

@@ -485,6 +485,7 @@ impl Try<'_> {
     /// Gives the peer back, counts and logs.
     fn end(self, outcome: Outcome) {
         self.group.metrics.answered(self.status);
+        self.short.site.metrics.plain.inc();
         self.short.logged(&super::logged::Ended {
             down: self.down,
             conn: self.conn,

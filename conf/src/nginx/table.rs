@@ -68,6 +68,8 @@ pub enum Support {
     NoOp(&'static str),
     /// It does so where the process runs as nginx; elsewhere it has no effect, for this reason.
     AsNginx(&'static str),
+    /// It does so in builds with OpenSSL; elsewhere it has no effect, for this reason.
+    WithOpenssl(&'static str),
     /// It stands where nginx allows it and is not done yet.
     Refused,
 }
@@ -120,6 +122,18 @@ const fn no_op(name: &'static str, contexts: Contexts, args: Args, why: &'static
 const fn as_nginx(name: &'static str, contexts: Contexts, args: Args, why: &'static str) -> Row {
     Row {
         support: Support::AsNginx(why),
+        ..no_op(name, contexts, args, why)
+    }
+}
+
+const fn with_openssl(
+    name: &'static str,
+    contexts: Contexts,
+    args: Args,
+    why: &'static str,
+) -> Row {
+    Row {
+        support: Support::WithOpenssl(why),
         ..no_op(name, contexts, args, why)
     }
 }

@@ -17,7 +17,7 @@ case $purpose in
            files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core) ;;
   test) files+=(/usr/include/openssl/ssl.h:libssl-dev)
         wanted+=(ffmpeg:ffmpeg curl:curl chromium:chromium faketime:faketime python3:python3 pip3:python3-pip
-                unzip:unzip)
+                unzip:unzip openssl:openssl)
         files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
                 /usr/sbin/nginx:nginx-light /usr/sbin/haproxy:haproxy
                 /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream) ;;

@@ -225,12 +225,12 @@ impl Listener {
             };
             match accepted {
                 Ok(arrived) => {
+                    // What happened before is seen to first: the runtime would begin with the last.
+                    tokio::task::yield_now().await;
                     if !target.load().take(arrived, &self.metrics) {
                         refused.inc();
                         tracing::warn!(listen = %self.addr, "worker_connections are not enough");
                     }
-                    // What came first is begun first: the runtime would begin with the last.
-                    tokio::task::yield_now().await;
                 }
                 Err(error) => {
                     tracing::error!(listen = %self.addr, %error, "accept() failed");

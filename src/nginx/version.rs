@@ -9,6 +9,8 @@ const NGINX: &str = "1.31.5";
 /// Modules that nginx has when asked, and that work here.
 const WITH: &[&str] = &[
     "http_auth_request_module",
+    "http_gunzip_module",
+    "http_gzip_static_module",
     "http_realip_module",
     "http_ssl_module",
     "http_v2_module",
@@ -21,7 +23,6 @@ const WITH: &[&str] = &[
 /// Modules that nginx has unless told otherwise, and that are not here yet.
 const WITHOUT: &[&str] = &[
     "http_charset_module",
-    "http_gzip_module",
     "http_ssi_module",
     "http_mirror_module",
     "http_userid_module",
@@ -35,7 +36,6 @@ const WITHOUT: &[&str] = &[
     "http_empty_gif_module",
     "http_browser_module",
     "http_tunnel_module",
-    "http-cache",
     "stream_limit_conn_module",
 ];
 

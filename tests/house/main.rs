@@ -29,6 +29,7 @@ mod recordings;
 mod rest_nodes;
 mod settings;
 mod shared_store;
+mod shipped_lb;
 mod spine;
 mod startup;
 mod support;

@@ -6,9 +6,11 @@
 //! has none of its own. Failures: the first one, in nginx's words.
 
 mod balancing;
+mod cache;
 mod ciphers;
 mod cluster;
 mod guard;
+mod gzip;
 mod host_name;
 mod http;
 mod limits;

@@ -4,7 +4,9 @@
 //! loading, so that a request meets only values. Units in the names; defaults are nginx's
 //! (1.31) unless a field says otherwise.
 
+pub mod cache;
 pub mod guard;
+pub mod gzip;
 pub mod names;
 pub mod proxy;
 pub mod stream;
@@ -133,6 +135,8 @@ pub struct Http {
     pub connection_zones: Vec<guard::Zone>,
     /// Formats and files of access logs, for a process that runs as nginx.
     pub logs: Logs,
+    /// `proxy_cache_path`
+    pub caches: Vec<cache::CachePath>,
 }
 
 /// A `listen`.
@@ -212,6 +216,8 @@ pub struct Common {
     pub access_logs: Vec<AccessLog>,
     /// What holds for a client before it is served.
     pub guard: guard::Guard,
+    /// Compression of answers.
+    pub gzip: gzip::Gzip,
 }
 
 /// `add_header`

@@ -5,6 +5,7 @@
 //! place, by people and by [`check`]; a later version adds rows. A name that has no row is
 //! refused: as "not supported by weir yet" if nginx has it, else as unknown.
 
+mod cache;
 mod guard;
 mod stream;
 mod tls;
@@ -257,12 +258,7 @@ const ROWS: &[Row] = &[
     // HTTP: the upstream's side.
     row("proxy_pass", LOCATION | LOCATION_IF, ONE),
     row("proxy_set_header", HSL, TWO),
-    row("proxy_hide_header", HSL, ONE),
-    row("proxy_redirect", HSL, Args::Between(1, 2)),
-    row("proxy_http_version", HSL, ONE),
     row("proxy_connect_timeout", HSL | STREAM | STREAM_SERVER, ONE),
-    row("proxy_send_timeout", HSL, ONE),
-    row("proxy_read_timeout", HSL, ONE),
     row("proxy_next_upstream", HSL, Args::AtLeast(1)),
     row(
         "proxy_next_upstream_tries",
@@ -275,16 +271,6 @@ const ROWS: &[Row] = &[
         ONE,
     ),
     row("health_check", LOCATION | STREAM_SERVER, Args::AtLeast(0)),
-    // Stream.
-    block("upstream", STREAM, ONE),
-    block("server", STREAM, NONE),
-    row("listen", STREAM_SERVER, Args::AtLeast(1)),
-    row("proxy_pass", STREAM_SERVER, ONE),
-    row("proxy_timeout", STREAM | STREAM_SERVER, ONE),
-    row("proxy_protocol", STREAM | STREAM_SERVER, Args::Flag),
-    row("proxy_next_upstream", STREAM | STREAM_SERVER, Args::Flag),
-    row("proxy_half_close", STREAM | STREAM_SERVER, Args::Flag),
-    row("proxy_buffer_size", STREAM | STREAM_SERVER, ONE),
     // What nginx allows there and this version does not.
     Row {
         support: Support::Refused,
@@ -296,6 +282,7 @@ const ROWS: &[Row] = &[
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     ROWS.iter()
         .chain(upstreams::ROWS)
+        .chain(cache::ROWS)
         .chain(guard::ROWS)
         .chain(stream::ROWS)
         .chain(tls::ROWS)

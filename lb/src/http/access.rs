@@ -3,8 +3,11 @@
 //! Passwords are compared with what stands in the user file, which is read for each request as
 //! nginx reads it, up to [`USER_FILE_BYTES_MAX`]; neither is ever logged.
 
+use std::ffi::OsStr;
 use std::io::Read as _;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -75,6 +78,7 @@ impl Gateway {
             return Err(403);
         };
         let file = self.values(session, ctx).value(file).into_owned();
+        let file = auth.prefix.join(OsStr::from_bytes(&file));
         let Some(hash) = look_up(&file, &user)? else {
             return Err(challenge(ctx, &realm));
         };
@@ -118,14 +122,12 @@ pub(super) fn credentials(session: &Session) -> Option<(String, String)> {
 }
 
 /// The hash a user file has for a user.
-fn look_up(path: &[u8], user: &str) -> Result<Option<String>, u16> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let path = std::ffi::OsStr::from_bytes(path);
+fn look_up(path: &Path, user: &str) -> Result<Option<String>, u16> {
     let mut text = Vec::new();
     let read = std::fs::File::open(path)
         .and_then(|file| file.take(USER_FILE_BYTES_MAX).read_to_end(&mut text));
     if let Err(error) = read {
-        let file = path.to_string_lossy();
+        let file = path.display();
         tracing::error!(%error, "open() \"{file}\" failed");
         return Err(match error.kind() {
             std::io::ErrorKind::NotFound => 403,

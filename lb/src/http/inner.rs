@@ -8,8 +8,9 @@
 
 use std::sync::Arc;
 
-use http::Method;
 use http::header::WWW_AUTHENTICATE;
+use http::{Method, Version};
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::proxy::subrequest::Ctx as About;
 use tokio::sync::oneshot;
@@ -163,8 +164,38 @@ async fn inside(
     let about = About::builder()
         .user_ctx(Box::new(Some(Box::new(inner))))
         .build();
-    let (request, handle) = spawner.create_subrequest(session.as_downstream(), about);
+    let spoken = match session.req_header().version {
+        Version::HTTP_2 => Some(in_http_1(session).await?),
+        _ => None,
+    };
+    let own = spoken.as_deref().unwrap_or(session.as_downstream());
+    let (request, handle) = spawner.create_subrequest(own, about);
     handle.drain_tasks();
     request.run().await;
     told.await.ok()
+}
+
+/// A request of HTTP/2 as HTTP/1 has it: what is made inside is read anew, and from that alone.
+pub(super) async fn in_http_1(session: &Session) -> Option<Box<ServerSession>> {
+    let request = session.req_header();
+    let mut head = format!("{} ", request.method).into_bytes();
+    head.extend_from_slice(request.raw_path());
+    head.extend_from_slice(b" HTTP/1.1\r\n");
+    if let Some(host) = request.uri.authority() {
+        head.extend_from_slice(format!("Host: {host}\r\n").as_bytes());
+    }
+    let named = request.uri.authority().is_some();
+    for (name, value) in &request.headers {
+        if named && name == http::header::HOST {
+            continue;
+        }
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    let stream: pingora::protocols::Stream = Box::new(std::io::Cursor::new(head));
+    let mut session = Box::new(ServerSession::new_http1(stream));
+    session.read_request().await.ok()?.then_some(session)
 }

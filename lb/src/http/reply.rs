@@ -4,6 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use http::header::CONTENT_LENGTH;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
@@ -17,6 +18,10 @@ pub(crate) const SERVER: &str = "weir";
 
 /// How much of a file is read and written at once.
 const PIECE_BYTES: usize = 64 << 10;
+
+/// After an error answer, how long what the client still sends is read, so that it sees the
+/// answer and not a reset.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// How a request ends in the balancer.
 #[derive(Debug)]
@@ -136,7 +141,8 @@ impl Reply {
         }
     }
 
-    fn header(&self) -> pingora::Result<ResponseHeader> {
+    /// Its header.
+    pub(super) fn header(&self) -> pingora::Result<ResponseHeader> {
         let mut header = ResponseHeader::build(self.status, Some(4 + self.headers.len()))?;
         header.insert_header("Server", SERVER)?;
         header.insert_header("Date", httpdate::fmt_http_date(now()))?;
@@ -155,16 +161,18 @@ impl Reply {
         Ok(header)
     }
 
-    /// Writes it. A HEAD request and statuses without a body get the header alone.
+    /// Writes it behind its header. A HEAD request and statuses without a body get the header alone.
     pub(crate) async fn send(
         self,
         session: &mut Session,
+        header: ResponseHeader,
         mut pace: Option<Pace>,
     ) -> pingora::Result<()> {
-        let header = Box::new(self.header()?);
-        let bare = !has_body(self.status)
-            || self.length() == 0
-            || session.req_header().method == http::Method::HEAD;
+        // Without a length it has an end to be told of.
+        let is_empty = self.length() == 0 && header.headers.contains_key(CONTENT_LENGTH);
+        let header = Box::new(header);
+        let bare =
+            !has_body(self.status) || is_empty || session.req_header().method == http::Method::HEAD;
         session.write_response_header(header, bare).await?;
         if bare {
             return Ok(());
@@ -229,6 +237,13 @@ async fn send_file(
     Ok(())
 }
 
+/// Reads on for a moment what the client is still sending.
+pub(super) async fn linger(session: &mut Session) {
+    let drain = async { while let Ok(Some(_)) = session.read_request_body().await {} };
+    // Over time: it is cut.
+    let _ = tokio::time::timeout(LINGER, drain).await;
+}
+
 /// The time of day.
 pub(super) fn now() -> SystemTime {
     use weir_cluster::WallClock as _;
@@ -258,7 +273,7 @@ fn page_text(status: u16, what: Option<&str>) -> Bytes {
 }
 
 /// RFC 9110 section 6.4.1: 1xx, 204 and 304 have none.
-fn has_body(status: u16) -> bool {
+pub(super) fn has_body(status: u16) -> bool {
     !matches!(status, 100..=199 | 204 | 304)
 }
 

@@ -15,7 +15,7 @@ use weir_conf::nginx::model::Common;
 
 use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
-use super::reply::Step;
+use super::reply::{Reply, Step};
 use super::route::host_name;
 use super::site::{AddHeader, Server};
 use super::uri;
@@ -63,6 +63,7 @@ impl Gateway {
                 session.set_keepalive(None);
                 Ok(true)
             }
+            Step::Proxy if self.is_cached(ctx) => Box::pin(self.through_cache(session, ctx)).await,
             Step::Proxy => {
                 if expects_continue(session) {
                     // As nginx: the client is told at once, whatever peer it will be.
@@ -71,14 +72,26 @@ impl Gateway {
                 Ok(false)
             }
             Step::Reply(reply) => {
-                let reply = self.finish(session, ctx, reply);
-                let pace = self.pace(session, ctx);
-                reply.send(session, pace).await?;
+                self.give(session, ctx, reply).await?;
                 Ok(true)
             }
             // `go` has waited.
             Step::Wait(..) | Step::Ask(_) => Ok(true),
         }
+    }
+
+    /// Gives an answer of our own.
+    pub(super) async fn give(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        reply: Reply,
+    ) -> pingora::Result<()> {
+        let reply = self.finish(session, ctx, reply);
+        let pace = self.pace(session, ctx);
+        let mut header = reply.header()?;
+        self.recode(session, ctx, &mut header)?;
+        reply.send(session, header, pace).await
     }
 
     fn choose(&self, session: &Session, ctx: &mut Ctx) -> Result<(), u16> {
@@ -249,7 +262,7 @@ pub(super) fn announced(session: &Session) -> u64 {
 }
 
 /// RFC 9110 section 10.1.1; HTTP/1.0 clients do not wait.
-fn expects_continue(session: &mut Session) -> bool {
+pub(super) fn expects_continue(session: &mut Session) -> bool {
     let request = session.req_header();
     let expects = request.version == Version::HTTP_11
         && request

@@ -83,7 +83,7 @@ impl Front {
         })
     }
 
-    /// Takes over what the one before has counted.
+    /// Takes over what the one before has counted, and keeps of upstreams' answers.
     pub(crate) fn learn(&self, before: &Self) {
         self.site.learn(&before.site);
     }
@@ -303,5 +303,6 @@ fn fallback() -> Common {
         web: weir_conf::nginx::model::web::Web::default(),
         access_logs: Vec::new(),
         guard: weir_conf::nginx::model::guard::Guard::default(),
+        gzip: weir_conf::nginx::model::gzip::Gzip::default(),
     }
 }

@@ -18,6 +18,7 @@ use weir_conf::nginx::model::web::Op;
 use weir_conf::nginx::model::{self, Action, Http};
 use weir_conf::nginx::template::Template;
 
+use super::cached::{Caches, Caching};
 use super::route::Tree;
 use super::secure::Secure;
 use super::stub::Stub;
@@ -51,10 +52,14 @@ pub(crate) struct Site {
     pub(crate) own: UpstreamMetrics,
     /// What `stub_status` shows.
     pub(crate) stub: Arc<Stub>,
+    /// `proxy_cache_path`
+    pub(crate) caches: Caches,
     /// `$hostname`
     pub(crate) hostname: String,
     /// Whether any place makes requests inside.
     pub(crate) asks_inside: bool,
+    /// Whether any place compresses, or takes compression off.
+    pub(crate) recodes: bool,
     /// What `limit_req` counts in, and by what.
     pub(crate) request_zones: Vec<Requests>,
     pub(crate) request_keys: Vec<Template>,
@@ -99,6 +104,8 @@ pub(crate) enum Do {
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) model: model::Proxy,
+    /// Whether and how answers are kept.
+    pub(crate) cache: Option<Arc<Caching>>,
     /// `None` if the URL has variables.
     pub(crate) group: Option<Arc<Group>>,
     /// Connects with TLS.
@@ -166,6 +173,7 @@ impl Site {
                 model: model.clone(),
             });
         }
+        let caches = Caches::new(http, metrics);
         Ok(Self {
             servers,
             places: http
@@ -179,7 +187,9 @@ impl Site {
             metrics: metrics.clone(),
             own: metrics.upstream("-"),
             stub: Arc::default(),
-            asks_inside: asks_inside(http),
+            asks_inside: anywhere(http, |common| common.guard.auth_request.is_some()) || caches.any,
+            caches,
+            recodes: anywhere(http, |common| common.gzip.is_used()),
             request_zones: http.request_zones.iter().map(Requests::new).collect(),
             request_keys: http
                 .request_zones
@@ -198,8 +208,9 @@ impl Site {
         })
     }
 
-    /// Goes on with what the configuration before has counted.
+    /// Goes on with what the configuration before has counted and kept.
     pub(crate) fn learn(&self, before: &Self) {
+        self.caches.learn(&before.caches);
         for zone in &self.request_zones {
             let mut others = before.request_zones.iter();
             if let Some(old) = others.find(|old| old.name() == zone.name()) {
@@ -248,14 +259,12 @@ impl Site {
     }
 }
 
-/// Whether any location makes requests inside.
-fn asks_inside(http: &Http) -> bool {
-    let mut all = http.servers.iter().flat_map(|server| &server.locations);
-    all.any(|location| location.common.guard.auth_request.is_some())
-        || http
-            .servers
-            .iter()
-            .any(|server| server.common.guard.auth_request.is_some())
+/// Whether something holds at any server or location.
+fn anywhere(http: &Http, holds: impl Fn(&model::Common) -> bool) -> bool {
+    http.servers.iter().any(|server| {
+        let mut locations = server.locations.iter();
+        holds(&server.common) || locations.any(|location| holds(&location.common))
+    })
 }
 
 fn location(
@@ -328,6 +337,7 @@ fn make_proxy(
             .iter()
             .filter_map(|name| named(name))
             .collect(),
+        cache: Caching::new(model).map(Arc::new),
         model: model.clone(),
     })
 }

@@ -9,7 +9,9 @@ use super::super::model::{AddHeader, Common, NextUpstream};
 use super::super::parse::Directive;
 use super::super::template::{self, Template};
 use super::super::value as values;
+use super::cache::CacheScope;
 use super::guard::GuardScope;
+use super::gzip::GzipScope;
 use super::http::Refs;
 use super::passing::{Pairs, PassingScope};
 use super::web::Pages;
@@ -41,8 +43,10 @@ pub(super) struct Scope {
     pub(super) next_tries: Option<u32>,
     pub(super) next_timeout_ms: Option<u64>,
     pub(super) passing: PassingScope,
+    pub(super) cache: CacheScope,
     pub(super) pages: Pages,
     pub(super) guard: GuardScope,
+    pub(super) gzip: GzipScope,
 }
 
 /// `proxy_redirect` as written; `default` needs the location to be worked out.
@@ -68,7 +72,13 @@ impl Scope {
             if scope.passing.read(directive, refs, &mut once)? {
                 continue;
             }
+            if scope.cache.read(directive, refs, &mut once)? {
+                continue;
+            }
             if scope.pages.read(directive, refs, &mut once)? {
+                continue;
+            }
+            if scope.gzip.read(directive, &mut once)? {
                 continue;
             }
             if scope.guard.read(directive, refs, lowering, &mut once)? {
@@ -228,8 +238,10 @@ impl Inherited {
             next_tries: inner.next_tries.or(outer.next_tries),
             next_timeout_ms: inner.next_timeout_ms.or(outer.next_timeout_ms),
             passing: inner.passing.within(&outer.passing),
+            cache: inner.cache.within(&outer.cache),
             pages: outer.pages.with(inner.pages),
             guard: inner.guard.within(&outer.guard),
+            gzip: inner.gzip.within(&outer.gzip),
         })
     }
 
@@ -259,6 +271,7 @@ impl Inherited {
             web: scope.pages.resolve(refs),
             access_logs: scope.access_logs.clone().unwrap_or_default(),
             guard: scope.guard.resolve(),
+            gzip: scope.gzip.resolve(),
         }
     }
 

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Version};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::HttpTask;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tokio::time::Instant;
@@ -233,9 +234,7 @@ impl Gateway {
         }
         self.adjust(session, &mut header, ctx)?;
         header.set_version(Version::HTTP_11);
-        session
-            .write_response_header(Box::new(header), true)
-            .await?;
+        write_header(session, header, true).await?;
         Ok(End::Sent)
     }
 
@@ -286,9 +285,7 @@ impl Gateway {
         self.recode(session, ctx, &mut header)?;
         let empty = length == Some(0) && header.headers.contains_key(CONTENT_LENGTH);
         let bare = head || none || empty;
-        session
-            .write_response_header(Box::new(header), bare)
-            .await?;
+        write_header(session, header, bare).await?;
         Ok(!bare)
     }
 }
@@ -302,6 +299,20 @@ impl Incoming {
             self.finish();
         }
     }
+}
+
+/// Writes a header. In HTTP/2 one without a body is the end of the stream.
+async fn write_header(
+    session: &mut Session,
+    header: ResponseHeader,
+    bare: bool,
+) -> pingora::Result<()> {
+    let header = Box::new(header);
+    if bare && session.req_header().version == Version::HTTP_2 {
+        let tasks = vec![HttpTask::Header(header, true)];
+        return session.write_response_tasks(tasks).await.map(|_| ());
+    }
+    session.write_response_header(header, bare).await
 }
 
 /// Writes a body as it comes, at its pace if it has one.

@@ -214,19 +214,23 @@ fn joined(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
     Some(text)
 }
 
-/// A date of HTTP, since 1970. As nginx: the day of the week and the case of letters do not count.
+/// A date of HTTP, since 1970. As nginx: which day of the week it says, and the case of letters, do
+/// not count.
 fn seconds(text: &str) -> Option<u64> {
     let since = |time: std::time::SystemTime| time.duration_since(std::time::UNIX_EPOCH).ok();
     if let Ok(time) = httpdate::parse_http_date(text) {
         return since(time).map(|since| since.as_secs());
     }
-    let words = text.split([' ', ',', '-']).filter(|word| !word.is_empty());
-    let words: Vec<&str> = words.collect();
+    let words: Vec<&str> = text.split(' ').collect();
     let (day, month, year, time) = match words.as_slice() {
-        [_, day, month, year, time, zone] if zone.eq_ignore_ascii_case("gmt") => {
+        [name, day, month, year, time, zone]
+            if name.ends_with(',') && zone.eq_ignore_ascii_case("gmt") =>
+        {
             (*day, *month, *year, *time)
         }
-        [_, month, day, time, year] => (*day, *month, *year, *time),
+        [_, month, day, time, year] | [_, month, "", day, time, year] => {
+            (*day, *month, *year, *time)
+        }
         _ => return None,
     };
     let month = title(month)?;

@@ -19,7 +19,7 @@ use weir_cache::{FetchError, Reader};
 use super::super::machine::Phase;
 use super::super::pace::Pace;
 use super::super::proxy::{Ctx, Gateway};
-use super::super::reply::Reply;
+use super::super::reply::{Reply, rest};
 use super::fetch::{Incoming, Told};
 use super::parts::{announced, multipart, partial, stick, validators};
 use super::ranges::{Cut, condition, cut};
@@ -360,7 +360,7 @@ async fn write(
         let count = pace.piece_bytes(PIECE_BYTES).min(piece.len());
         let cut = piece.split_to(count);
         if let Some(time) = pace.wait(count, Instant::now()) {
-            tokio::time::sleep(time).await;
+            rest(session, time).await?;
         }
         session.write_response_body(Some(cut), false).await?;
     }

@@ -319,7 +319,7 @@ async fn encrypted_keys_open_with_one_of_the_passwords() {
     assert!(out.ends_with("opened"), "{out}");
     let refused = bind(
         &ssl("wrong"),
-        weir_lb::LbOptions::default(),
+        LbOptions::default(),
         &prometheus::Registry::new(),
     );
     let why = refused.err().unwrap().to_string();

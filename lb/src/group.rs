@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 use weir_conf::nginx::Addr;
-use weir_conf::nginx::model::{HealthCheck, Method, Sticky, Upstream, UpstreamNodes};
+use weir_conf::nginx::model::{
+    HealthCheck, Method, Resolver, Sticky, Upstream, UpstreamNodes, UpstreamServer,
+};
 
 use crate::balance::{Balancer, Outcome, PeerSpec, Released, Rule, Standing, Walk};
 use crate::metrics::{Metrics, PeerMetrics, UpstreamMetrics};
@@ -40,6 +42,8 @@ pub(crate) struct Peer {
     pub(crate) name: String,
     /// It stands in the configuration.
     pub(crate) fixed: bool,
+    /// The server whose name led to it.
+    pub(crate) named: Option<Arc<str>>,
     healthy: AtomicBool,
     metrics: PeerMetrics,
 }
@@ -66,6 +70,9 @@ pub(crate) struct Group {
     pub(crate) sticky: Option<Sticky>,
     /// Which nodes of the cluster come and go in it.
     pub(crate) nodes: Option<UpstreamNodes>,
+    /// Servers whose addresses are asked for while running, and who is asked.
+    pub(crate) named: Vec<Named>,
+    pub(crate) resolver: Option<Resolver>,
     state: Mutex<State>,
     all_metrics: Metrics,
     /// What a request names: no figure is to bear that name.
@@ -83,7 +90,7 @@ struct State {
 impl Group {
     /// An upstream of the configuration, with the peers that stand in it.
     pub(crate) fn new(upstream: &Upstream, metrics: &Metrics) -> Arc<Self> {
-        let group = Self {
+        let mut group = Self {
             name: upstream.name.clone(),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             metrics: metrics.upstream(&upstream.name),
@@ -94,6 +101,8 @@ impl Group {
             method: upstream.method.clone(),
             sticky: upstream.sticky.clone(),
             nodes: upstream.nodes.clone(),
+            named: Vec::new(),
+            resolver: upstream.resolver.clone(),
             state: Mutex::new(State {
                 balancer: Balancer::new(rule(&upstream.method), [])
                     .seeded(RandomState::new().hash_one(&upstream.name)),
@@ -104,26 +113,21 @@ impl Group {
             start: Instant::now(),
         };
         for server in &upstream.servers {
+            let spec = spec(server);
+            if let Some((host, port)) = server.resolve.clone() {
+                let spec = spec.clone();
+                group.named.push(Named { host, port, spec });
+            }
             for addr in &server.addrs {
-                let spec = PeerSpec {
-                    server: server.name.as_str().into(),
-                    weight: server.weight,
-                    max_fails: server.max_fails,
-                    fail_timeout_ms: server.fail_timeout_ms,
-                    max_conns: server.max_conns,
-                    slow_start_ms: server.slow_start_ms,
-                    backup: server.backup,
-                    down: server.down,
-                };
-                group.add(addr.clone(), spec, true);
+                group.add(addr.clone(), spec.clone(), true);
             }
         }
         Arc::new(group)
     }
 
-    /// The upstream of one request, whose URL came to this address. Its figures are kept under
+    /// The upstream of one request, whose URL came to these addresses. Its figures are kept under
     /// one name for all such.
-    pub(crate) fn for_request(host: &str, addr: Addr, metrics: &Metrics) -> Arc<Self> {
+    pub(crate) fn for_request(host: &str, addrs: Vec<Addr>, metrics: &Metrics) -> Arc<Self> {
         let group = Self {
             name: host.to_owned(),
             anonymous: true,
@@ -136,6 +140,8 @@ impl Group {
             method: Method::RoundRobin,
             sticky: None,
             nodes: None,
+            named: Vec::new(),
+            resolver: None,
             state: Mutex::new(State {
                 balancer: Balancer::new(Rule::RoundRobin, []),
                 peers: BTreeMap::new(),
@@ -143,7 +149,9 @@ impl Group {
             all_metrics: metrics.clone(),
             start: Instant::now(),
         };
-        group.add(addr, PeerSpec::default(), true);
+        for addr in addrs {
+            group.add(addr, PeerSpec::default(), true);
+        }
         Arc::new(group)
     }
 
@@ -157,6 +165,12 @@ impl Group {
                 if known.iter().any(|it| ill(&it)) {
                     self.set_healthy(&peer, false);
                 }
+            }
+        }
+        for named in &self.named {
+            let at = |it: &&Arc<Peer>| it.named.as_deref() == Some(&*named.spec.server);
+            for peer in known.iter().filter(at) {
+                self.found(named, peer.addr.clone());
             }
         }
         let same = |nodes: &UpstreamNodes, old: &UpstreamNodes| nodes.kind == old.kind;
@@ -185,6 +199,16 @@ impl Group {
         self.add(addr, spec, false)
     }
 
+    /// Whether a server's name led to this peer.
+    pub(crate) fn is_of(&self, peer: &Peer, named: &Named) -> bool {
+        peer.named.as_deref() == Some(&*named.spec.server)
+    }
+
+    /// Takes in an address that the name of a server has now.
+    pub(crate) fn found(&self, named: &Named, addr: Addr) -> Arc<Peer> {
+        self.add(addr, named.spec.clone(), true)
+    }
+
     /// A peer of the configuration is taken for well, a node for ill.
     fn add(&self, addr: Addr, spec: PeerSpec, fixed: bool) -> Arc<Peer> {
         let name = addr.to_string();
@@ -194,6 +218,8 @@ impl Group {
             self.all_metrics.peer(&self.name, &name)
         };
         metrics.healthy.set(i64::from(fixed));
+        let mut names = self.named.iter().map(|it| &it.spec.server);
+        let named = names.find(|name| **name == spec.server).cloned();
         let mut state = self.lock();
         let number = state.balancer.add(spec);
         state.balancer.set_healthy(number, fixed, 0);
@@ -202,6 +228,7 @@ impl Group {
             addr,
             name,
             fixed,
+            named,
             healthy: AtomicBool::new(fixed),
             metrics,
         });
@@ -263,8 +290,8 @@ impl Group {
 
     /// Most peers it may ever have.
     pub(crate) fn peers_max(&self) -> usize {
-        let nodes_max = self.nodes.as_ref().map_or(0, |_| NODES_MAX);
-        self.lock().peers.len().max(nodes_max)
+        let many = self.nodes.is_some() || !self.named.is_empty();
+        self.lock().peers.len().max(if many { NODES_MAX } else { 0 })
     }
 
     /// Why no peer can be used, for the log.
@@ -316,6 +343,27 @@ impl Group {
     /// A balancer left by a panic is still a balancer: its numbers are plain counts.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A server whose addresses come and go.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    spec: PeerSpec,
+}
+
+fn spec(server: &UpstreamServer) -> PeerSpec {
+    PeerSpec {
+        server: server.name.as_str().into(),
+        weight: server.weight,
+        max_fails: server.max_fails,
+        fail_timeout_ms: server.fail_timeout_ms,
+        max_conns: server.max_conns,
+        slow_start_ms: server.slow_start_ms,
+        backup: server.backup,
+        down: server.down,
     }
 }
 

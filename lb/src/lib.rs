@@ -27,6 +27,7 @@ mod listen;
 mod members;
 mod metrics;
 mod proxy_protocol;
+mod resolve;
 mod run;
 mod tls;
 

@@ -13,6 +13,7 @@ mod listen;
 mod location;
 mod pass;
 mod passing;
+mod resolving;
 mod rewriting;
 mod scope;
 mod script;

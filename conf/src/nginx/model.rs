@@ -16,6 +16,7 @@ pub mod web;
 pub use proxy::{NextUpstream, Proxy};
 pub use stream::{Stream, StreamServer};
 pub use upstream::{
+    Resolver,
     HealthCheck, Method, NodeKind, SameSite, Sticky, Upstream, UpstreamNodes, UpstreamServer,
 };
 
@@ -185,6 +186,8 @@ pub struct Common {
     pub web: web::Web,
     /// Where requests are logged, for a process that runs as nginx.
     pub access_logs: Vec<AccessLog>,
+    /// `client_body_temp_path`: where bodies lie that are too long for memory.
+    pub body_temp_path: Option<PathBuf>,
     /// What holds for a client before it is served.
     pub guard: guard::Guard,
 }

@@ -8,6 +8,7 @@ use super::accel::Kept;
 use super::conn::Conn;
 use super::flow::Flow;
 use super::real_ip::Behind;
+use super::replay::Spooled;
 use super::reply::Reply;
 use super::target::Target;
 use super::tries::Tries;
@@ -51,7 +52,12 @@ pub(crate) struct Ctx {
     pub(crate) answered: bool,
     /// Whether the answer's status sends the request to the next peer.
     pub(crate) passed_over: bool,
+    /// Bytes of the body that went to the peer in use.
     pub(crate) body_bytes: u64,
+    /// The length of a body that was read whole before an upstream was chosen.
+    pub(crate) held: Option<u64>,
+    /// That body, if it is too long for memory.
+    pub(crate) spooled: Option<Arc<Spooled>>,
     /// The answer's status.
     pub(crate) status: Option<u16>,
     /// What a URL with variables came to.
@@ -90,6 +96,8 @@ impl Ctx {
             answered: false,
             passed_over: false,
             body_bytes: 0,
+            held: None,
+            spooled: None,
             status: None,
             target: None,
             tries: Tries::default(),
@@ -100,9 +108,9 @@ impl Ctx {
         }
     }
 
-    /// Bytes of the request's body that went to a peer.
+    /// Bytes of the request's body, as far as they are known.
     pub(crate) fn body_bytes(&self) -> u64 {
-        self.body_bytes
+        self.held.unwrap_or(self.body_bytes)
     }
 
     pub(crate) fn elapsed_ms(&self) -> u128 {

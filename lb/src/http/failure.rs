@@ -13,6 +13,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType};
 use weir_conf::nginx::model::{self, NextUpstream};
 
+use super::body::is_lost;
 use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
 use super::reply::Step;
@@ -70,7 +71,7 @@ impl Gateway {
         match self.run(session, ctx, phase) {
             Step::Reply(reply) => ctx.pending = Some(reply),
             Step::Close => {}
-            Step::Proxy if session.as_ref().retry_buffer_truncated() => {}
+            Step::Proxy if is_lost(session, ctx) => {}
             Step::Proxy => {
                 ctx.tried.clear();
                 ctx.stale_tries = 0;
@@ -240,7 +241,7 @@ fn may_repeat(session: &Session, ctx: &Ctx, next: &NextUpstream, stage: Stage) -
     let sent = ctx.sent || stage != Stage::Connect;
     let repeatable = idempotent(&session.req_header().method) || next.non_idempotent || !sent;
     let started = has_begun(session);
-    repeatable && !started && !session.as_ref().retry_buffer_truncated()
+    repeatable && !started && !is_lost(session, ctx)
 }
 
 /// Whether a final answer, or an upgrade, has begun to be written to the client.

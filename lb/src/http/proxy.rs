@@ -108,7 +108,8 @@ impl ProxyHttp for Gateway {
         let Some((_, proxy)) = self.proxy(ctx) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
         };
-        if let Err(fault) = self.aim(session, ctx) {
+        self.rewind(session, ctx).await?;
+        if let Err(fault) = self.aim(session, ctx).await {
             return Err(Error::new_in(ErrorType::HTTPStatus(fault.status())));
         }
         let Some(group) = self.group(ctx) else {

@@ -58,6 +58,7 @@ impl Gateway {
                     // As nginx: the client is told at once, whatever peer it will be.
                     session.write_continue_response().await?;
                 }
+                self.hold_body(session, ctx).await?;
                 Ok(false)
             }
             Step::Reply(reply) => {
@@ -146,14 +147,19 @@ impl Gateway {
     /// Sets what the chosen location says of the client's connection.
     fn apply(&self, session: &mut Session, ctx: &Ctx) {
         let common = self.common(ctx);
-        session.set_read_timeout(Some(Duration::from_millis(common.client_body_timeout_ms)));
-        session.set_write_timeout(Some(Duration::from_millis(common.send_timeout_ms)));
-        session.set_total_drain_timeout(Some(DRAIN_LIMIT));
+        self.set_times(session, ctx);
         if session.get_keepalive().is_some() {
             // Pingora counts seconds; anything below one is one.
             let seconds = common.keepalive_timeout_ms.div_ceil(1000);
             session.set_keepalive((seconds > 0).then_some(seconds));
         }
+    }
+
+    pub(super) fn set_times(&self, session: &mut Session, ctx: &Ctx) {
+        let common = self.common(ctx);
+        session.set_read_timeout(Some(Duration::from_millis(common.client_body_timeout_ms)));
+        session.set_write_timeout(Some(Duration::from_millis(common.send_timeout_ms)));
+        session.set_total_drain_timeout(Some(DRAIN_LIMIT));
     }
 
     /// What holds at the request's location, or at its server if there is none.

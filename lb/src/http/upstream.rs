@@ -109,9 +109,10 @@ impl Gateway {
         passing: &model::proxy::Passing,
     ) -> pingora::Result<()> {
         let given = match &passing.set_body {
-            Some(template) => Some(self.values(session, ctx).value(template).len()),
+            Some(template) => Some(self.values(session, ctx).value(template).len() as u64),
             None if !passing.body => Some(0),
-            None => None,
+            // One that came in chunks has its length by now.
+            None => ctx.held,
         };
         let had_length = request.headers.contains_key(CONTENT_LENGTH)
             || request.headers.contains_key(TRANSFER_ENCODING);

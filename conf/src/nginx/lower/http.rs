@@ -54,6 +54,7 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     }
     let scope = Scope::read(block, &mut refs, lowering)?;
     let outer = outer.with(scope);
+    upstream::give_resolver(&mut refs.upstreams, outer.resolver().as_ref())?;
     let outer_tls = tls::Scope::read(block, &tls::Scope::default(), lowering)?;
     for child in block
         .children()

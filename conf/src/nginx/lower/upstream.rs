@@ -3,12 +3,14 @@
 
 use super::super::addr;
 use super::super::error::{Error, Kind};
-use super::super::model::{HealthCheck, Method, NodeKind, Upstream, UpstreamNodes, UpstreamServer};
+use super::super::model::{
+    HealthCheck, Method, NodeKind, Resolver, Upstream, UpstreamNodes, UpstreamServer,
+};
 use super::super::parse::Directive;
 use super::super::template::Names;
 use super::super::value;
 use super::location::addr_fault;
-use super::{Lowering, Once, balancing, invalid_parameter, number, time_ms};
+use super::{Lowering, Once, balancing, invalid_parameter, number, resolving, time_ms};
 
 /// Idle connections kept to an upstream unless it says otherwise (nginx's since 1.29.7).
 const KEEPALIVE_DEFAULT: u32 = 32;
@@ -59,6 +61,30 @@ pub(super) fn find_or_make(
     Ok(upstreams.len() - 1)
 }
 
+/// Gives upstreams whose servers have `resolve` the resolver around them.
+pub(super) fn give_resolver(
+    upstreams: &mut [Upstream],
+    outer: Option<&Resolver>,
+) -> Result<(), Error> {
+    for upstream in upstreams {
+        if upstream.servers.iter().all(|it| it.resolve.is_none()) {
+            continue;
+        }
+        upstream.resolver = upstream.resolver.take().or(outer.cloned());
+        if upstream.resolver.is_none() {
+            return Err(Error {
+                message: format!(
+                    "no resolver defined to resolve names at run time in upstream \"{}\"",
+                    upstream.name
+                ),
+                pos: Some(upstream.pos.clone()),
+                kind: Kind::Value,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// An upstream without servers, nginx's defaults in all else.
 fn empty(name: &str, directive: &Directive) -> Upstream {
     Upstream {
@@ -71,6 +97,7 @@ fn empty(name: &str, directive: &Directive) -> Upstream {
         keepalive_timeout_ms: 60_000,
         keepalive_requests: 1000,
         keepalive_time_ms: 3_600_000,
+        resolver: None,
         health_check: None,
         pos: directive.pos.clone(),
     }
@@ -84,6 +111,7 @@ fn upstream(
 ) -> Result<Upstream, Error> {
     let mut upstream = empty(block.arg(0).unwrap_or_default(), block);
     let mut once = Once::default();
+    let mut timeout_ms = None;
     for child in block.children() {
         match child.name.as_str() {
             "server" => {
@@ -106,6 +134,14 @@ fn upstream(
                 once.first(child)?;
                 keepalive(child, &mut upstream)?;
             }
+            "resolver" => {
+                once.first(child)?;
+                upstream.resolver = Some(resolving::resolver(child, lowering)?);
+            }
+            "resolver_timeout" => {
+                once.first(child)?;
+                timeout_ms = Some(time_ms(child, 0)?);
+            }
             _ => {
                 if let Some(method) = balancing::method(child, names)? {
                     if upstream.method != Method::RoundRobin {
@@ -117,6 +153,9 @@ fn upstream(
                 }
             }
         }
+    }
+    if let (Some(resolver), Some(ms)) = (&mut upstream.resolver, timeout_ms) {
+        resolver.timeout_ms = ms;
     }
     if upstream.nodes.is_some() {
         return Ok(upstream);
@@ -160,6 +199,7 @@ fn server_defaults(name: &str, addrs: Vec<addr::Addr>) -> UpstreamServer {
         fail_timeout_ms: 10_000,
         max_conns: 0,
         slow_start_ms: 0,
+        resolve: None,
         backup: false,
         down: false,
     }
@@ -173,7 +213,18 @@ fn server(
     let text = directive.arg(0).unwrap_or_default();
     let mut server = server_defaults(text, Vec::new());
     for token in directive.args.iter().skip(1) {
-        server_parameter(directive, &token.text, &mut server)?;
+        server_parameter(directive, &token.text, &mut server, default_port.is_some())?;
+    }
+    if server.resolve.is_some() {
+        let named = addr::named(text, default_port);
+        match named.map_err(|fault| addr_fault(directive, fault, text, "upstream"))? {
+            Some(named) => {
+                server.resolve = Some(named);
+                return Ok(server);
+            }
+            // An address is what it is.
+            None => server.resolve = None,
+        }
     }
     server.addrs = addr::upstream(text, default_port, lowering.resolver)
         .map_err(|fault| addr_fault(directive, fault, text, "upstream"))?;
@@ -204,7 +255,7 @@ fn nodes(directive: &Directive, http: bool) -> Result<UpstreamNodes, Error> {
         if !matches!(name, Some("max_fails" | "fail_timeout" | "max_conns")) {
             return Err(invalid_parameter(directive, &token.text));
         }
-        server_parameter(directive, &token.text, &mut each)?;
+        server_parameter(directive, &token.text, &mut each, http)?;
     }
     Ok(UpstreamNodes {
         kind,
@@ -234,11 +285,13 @@ fn server_parameter(
     directive: &Directive,
     text: &str,
     server: &mut UpstreamServer,
+    http: bool,
 ) -> Result<(), Error> {
     let bad = || invalid_parameter(directive, text);
     match text.split_once('=') {
         None if text == "backup" => server.backup = true,
         None if text == "down" => server.down = true,
+        None if text == "resolve" && http => server.resolve = Some(Default::default()),
         None if matches!(text, "resolve" | "drain") => return Err(later(directive, text)),
         Some(("weight", n)) => {
             let weight = value::number(n).filter(|n| (1..=WEIGHT_MAX).contains(n));

@@ -1,5 +1,7 @@
 //! Upstreams: peers, how one is chosen, what is kept and checked.
 
+use std::net::SocketAddr;
+
 use super::super::addr::Addr;
 use super::super::error::Pos;
 use super::super::template::Template;
@@ -70,6 +72,21 @@ pub enum SameSite {
     Value(Template),
 }
 
+/// `resolver`: who is asked for the addresses of names while running.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Resolver {
+    /// Name servers.
+    pub servers: Vec<SocketAddr>,
+    /// `valid=`: how long an answer holds, whatever it says itself.
+    pub valid_ms: Option<u64>,
+    /// Whether IPv4 addresses are asked for.
+    pub ipv4: bool,
+    /// Whether IPv6 addresses are asked for.
+    pub ipv6: bool,
+    /// `resolver_timeout`
+    pub timeout_ms: u64,
+}
+
 /// A group of peers.
 #[derive(Debug, Clone)]
 pub struct Upstream {
@@ -92,6 +109,8 @@ pub struct Upstream {
     pub keepalive_requests: u32,
     /// `keepalive_time`: how old a connection may be that gets another request.
     pub keepalive_time_ms: u64,
+    /// `resolver`, the block's own or `http`'s, if a server has `resolve`.
+    pub resolver: Option<Resolver>,
     /// Active checks, if a `health_check` names this upstream.
     pub health_check: Option<HealthCheck>,
     /// Where it stands.
@@ -115,6 +134,8 @@ pub struct UpstreamServer {
     pub max_conns: u32,
     /// `slow_start=`: in how long its share grows when it is well again; zero is at once.
     pub slow_start_ms: u64,
+    /// `resolve`: the name and port whose addresses are asked for while running.
+    pub resolve: Option<(String, u16)>,
     /// `backup`
     pub backup: bool,
     /// `down`

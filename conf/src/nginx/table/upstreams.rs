@@ -4,10 +4,18 @@ use super::{
     Args, HSL, NONE, ONE, Row, SHARED, STREAM_UPSTREAM, STREAMED, TWO, UPSTREAM, no_op, row,
 };
 
+const HELD: &str = "a body is held in one piece up to 64k, a longer one in a file without a name";
+
 /// These directives.
 pub(super) const ROWS: &[Row] = &[
     no_op("proxy_buffering", HSL, Args::Flag, STREAMED),
-    no_op("proxy_request_buffering", HSL, Args::Flag, STREAMED),
+    row("proxy_request_buffering", HSL, Args::Flag),
+    row("client_body_temp_path", HSL, Args::Between(1, 4)),
+    no_op("client_body_buffer_size", HSL, ONE, HELD),
+    no_op("client_body_in_file_only", HSL, ONE, HELD),
+    no_op("client_body_in_single_buffer", HSL, Args::Flag, HELD),
+    row("resolver", HSL | UPSTREAM, Args::AtLeast(1)),
+    row("resolver_timeout", HSL | UPSTREAM, ONE),
     no_op("proxy_buffers", HSL, TWO, STREAMED),
     no_op("proxy_buffer_size", HSL, ONE, STREAMED),
     no_op("proxy_busy_buffers_size", HSL, ONE, STREAMED),

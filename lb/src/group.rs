@@ -7,6 +7,9 @@
 //! Limits: the lock is never held across an await. Failures: no peer is "no live upstreams".
 
 mod kept;
+mod learned;
+mod lease;
+mod made;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -16,13 +19,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::{
-    HealthCheck, Method, Resolver, Sticky, Upstream, UpstreamNodes, UpstreamServer,
+    HealthCheck, Method, Resolver, RetryBudget, Sticky, Upstream, UpstreamNodes,
 };
 
 use crate::balance::{Balancer, Outcome, PeerSpec, Released, Rule, Standing, Walk};
 use crate::metrics::{Metrics, PeerMetrics, UpstreamMetrics};
 
 use kept::Kept;
+pub(crate) use lease::Lease;
+pub(crate) use made::Named;
+use made::{outlier, rule, spec};
 
 /// Most nodes of the cluster that one upstream takes in.
 pub(crate) const NODES_MAX: usize = 4096;
@@ -73,6 +79,9 @@ pub(crate) struct Group {
     /// Servers whose addresses are asked for while running, and who is asked.
     pub(crate) named: Vec<Named>,
     pub(crate) resolver: Option<Resolver>,
+    /// `weir_retry_budget`
+    budget: RetryBudget,
+    ejects: bool,
     state: Mutex<State>,
     all_metrics: Metrics,
     /// What a request names: no figure is to bear that name.
@@ -83,6 +92,9 @@ pub(crate) struct Group {
 #[derive(Debug)]
 struct State {
     balancer: Balancer,
+    /// Uses of peers under way, and those of them that are not the first of their request.
+    active: u32,
+    retrying: u32,
     /// Those the balancer knows, by number.
     peers: BTreeMap<usize, Arc<Peer>>,
 }
@@ -103,9 +115,14 @@ impl Group {
             nodes: upstream.nodes.clone(),
             named: Vec::new(),
             resolver: upstream.resolver.clone(),
+            budget: upstream.retry_budget,
+            ejects: upstream.ejection.is_some(),
             state: Mutex::new(State {
                 balancer: Balancer::new(rule(&upstream.method), [])
-                    .seeded(RandomState::new().hash_one(&upstream.name)),
+                    .seeded(RandomState::new().hash_one(&upstream.name))
+                    .ejecting(upstream.ejection.as_ref().map(outlier)),
+                active: 0,
+                retrying: 0,
                 peers: BTreeMap::new(),
             }),
             all_metrics: metrics.clone(),
@@ -142,8 +159,12 @@ impl Group {
             nodes: None,
             named: Vec::new(),
             resolver: None,
+            budget: RetryBudget::default(),
+            ejects: false,
             state: Mutex::new(State {
                 balancer: Balancer::new(Rule::RoundRobin, []),
+                active: 0,
+                retrying: 0,
                 peers: BTreeMap::new(),
             }),
             all_metrics: metrics.clone(),
@@ -153,35 +174,6 @@ impl Group {
             group.add(addr, PeerSpec::default(), true);
         }
         Arc::new(group)
-    }
-
-    /// Takes over what the group of this name in the configuration before knows: who is ill, and
-    /// which nodes are in and well, so that a reload does not wait for the first checks.
-    pub(crate) fn learn(&self, before: &Self) {
-        let known = before.peers();
-        if self.check.is_some() {
-            for peer in self.peers() {
-                let ill = |it: &&Arc<Peer>| it.addr == peer.addr && !it.is_healthy();
-                if known.iter().any(|it| ill(&it)) {
-                    self.set_healthy(&peer, false);
-                }
-            }
-        }
-        for named in &self.named {
-            let at = |it: &&Arc<Peer>| it.named.as_deref() == Some(&*named.spec.server);
-            for peer in known.iter().filter(at) {
-                self.found(named, peer.addr.clone());
-            }
-        }
-        let same = |nodes: &UpstreamNodes, old: &UpstreamNodes| nodes.kind == old.kind;
-        if let (Some(nodes), Some(old)) = (&self.nodes, &before.nodes)
-            && same(nodes, old)
-        {
-            for node in known.iter().filter(|it| !it.fixed) {
-                let peer = self.join(node.addr.clone());
-                self.set_healthy(&peer, node.is_healthy());
-            }
-        }
     }
 
     /// Takes in a node of the cluster, which gets nothing until a check finds it well.
@@ -211,25 +203,27 @@ impl Group {
 
     /// A peer of the configuration is taken for well, a node for ill.
     fn add(&self, addr: Addr, spec: PeerSpec, fixed: bool) -> Arc<Peer> {
+        // With `mandatory` a peer is ill before its first check.
+        let well = fixed && !self.check.as_ref().is_some_and(|check| check.mandatory);
         let name = addr.to_string();
         let metrics = if self.anonymous {
             self.all_metrics.peer(VARIABLE, "-")
         } else {
             self.all_metrics.peer(&self.name, &name)
         };
-        metrics.healthy.set(i64::from(fixed));
+        metrics.healthy.set(i64::from(well));
         let mut names = self.named.iter().map(|it| &it.spec.server);
         let named = names.find(|name| **name == spec.server).cloned();
         let mut state = self.lock();
         let number = state.balancer.add(spec);
-        state.balancer.set_healthy(number, fixed, 0);
+        state.balancer.set_healthy(number, well, 0);
         let peer = Arc::new(Peer {
             number,
             addr,
             name,
             fixed,
             named,
-            healthy: AtomicBool::new(fixed),
+            healthy: AtomicBool::new(well),
             metrics,
         });
         state.peers.insert(number, Arc::clone(&peer));
@@ -247,11 +241,15 @@ impl Group {
         let mut state = self.lock();
         let number = state.balancer.pick_for(walk, tried, now_ms)?;
         let peer = Arc::clone(state.peers.get(&number)?);
+        let retry = !tried.is_empty();
+        state.active += 1;
+        state.retrying += u32::from(retry);
         drop(state);
         peer.metrics.active.inc();
         Some(Lease {
             group: Arc::clone(self),
             peer,
+            retry,
             since: Instant::now(),
             open: true,
         })
@@ -291,7 +289,10 @@ impl Group {
     /// Most peers it may ever have.
     pub(crate) fn peers_max(&self) -> usize {
         let many = self.nodes.is_some() || !self.named.is_empty();
-        self.lock().peers.len().max(if many { NODES_MAX } else { 0 })
+        self.lock()
+            .peers
+            .len()
+            .max(if many { NODES_MAX } else { 0 })
     }
 
     /// Why no peer can be used, for the log.
@@ -309,10 +310,34 @@ impl Group {
         self.lock().balancer.timed(peer.number, time_ms, now_ms);
     }
 
-    fn release(&self, peer: &Peer, outcome: Outcome) {
+    /// Whether a further try is within `weir_retry_budget`: so many of those under way may be
+    /// such tries, and a few always.
+    pub(crate) fn may_retry(&self) -> bool {
+        let state = self.lock();
+        let share = u64::from(state.active) * u64::from(self.budget.percent) / 100;
+        u64::from(state.retrying) < share.max(u64::from(self.budget.floor))
+    }
+
+    /// Takes in how a peer answered, for `weir_outlier_ejection`.
+    fn observe(&self, peer: &Peer, good: bool) {
+        if !self.ejects {
+            return;
+        }
+        let now_ms = self.now_ms();
+        let ejected = self.lock().balancer.observe(peer.number, good, now_ms);
+        if let Some(time_ms) = ejected {
+            peer.metrics.ejections.inc();
+            let (upstream, peer) = (&self.name, &peer.name);
+            tracing::warn!(%upstream, %peer, time_ms, "peer is ejected: bad answers in a row");
+        }
+    }
+
+    fn release(&self, peer: &Peer, outcome: Outcome, retry: bool) {
         let now_ms = self.now_ms();
         peer.metrics.active.dec();
         let mut state = self.lock();
+        state.active = state.active.saturating_sub(1);
+        state.retrying = state.retrying.saturating_sub(u32::from(retry));
         let released = state.balancer.release(peer.number, outcome, now_ms);
         if released == Released::Gone {
             self.forget(&mut state, peer);
@@ -343,79 +368,5 @@ impl Group {
     /// A balancer left by a panic is still a balancer: its numbers are plain counts.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A server whose addresses come and go.
-#[derive(Debug, Clone)]
-pub(crate) struct Named {
-    pub(crate) host: String,
-    pub(crate) port: u16,
-    spec: PeerSpec,
-}
-
-fn spec(server: &UpstreamServer) -> PeerSpec {
-    PeerSpec {
-        server: server.name.as_str().into(),
-        weight: server.weight,
-        max_fails: server.max_fails,
-        fail_timeout_ms: server.fail_timeout_ms,
-        max_conns: server.max_conns,
-        slow_start_ms: server.slow_start_ms,
-        backup: server.backup,
-        down: server.down,
-    }
-}
-
-fn rule(method: &Method) -> Rule {
-    match method {
-        Method::RoundRobin => Rule::RoundRobin,
-        Method::LeastConn => Rule::LeastConn,
-        Method::LeastTime { .. } => Rule::LeastTime,
-        Method::IpHash => Rule::IpHash,
-        Method::Hash { consistent, .. } if *consistent => Rule::Ring,
-        Method::Hash { .. } => Rule::Hash,
-        Method::Random { two: false } => Rule::Random,
-        Method::Random { two: true } => Rule::RandomTwo,
-    }
-}
-
-/// A connection's worth of a peer.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    group: Arc<Group>,
-    peer: Arc<Peer>,
-    since: Instant,
-    open: bool,
-}
-
-impl Lease {
-    pub(crate) fn peer(&self) -> &Peer {
-        &self.peer
-    }
-
-    /// The header of an answer has come.
-    pub(crate) fn answer_began(&self) {
-        if self.group.method == (Method::LeastTime { last_byte: false }) {
-            self.group.timed(&self.peer, self.since);
-        }
-    }
-
-    /// Gives it back with what became of it.
-    pub(crate) fn finish(mut self, outcome: Outcome) {
-        self.open = false;
-        let whole = self.group.method == (Method::LeastTime { last_byte: true });
-        if whole && outcome == Outcome::Answered {
-            self.group.timed(&self.peer, self.since);
-        }
-        self.group.release(&self.peer, outcome);
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.open {
-            self.group.release(&self.peer, Outcome::Abandoned);
-        }
     }
 }

@@ -16,8 +16,8 @@ pub mod web;
 pub use proxy::{NextUpstream, Proxy};
 pub use stream::{Stream, StreamServer};
 pub use upstream::{
-    Resolver,
-    HealthCheck, Method, NodeKind, SameSite, Sticky, Upstream, UpstreamNodes, UpstreamServer,
+    BodyTest, CheckMatch, Ejection, HeaderTest, HeaderWant, HealthCheck, Method, NodeKind,
+    Resolver, RetryBudget, SameSite, StatusTest, Sticky, Upstream, UpstreamNodes, UpstreamServer,
 };
 
 use std::path::PathBuf;

@@ -386,7 +386,7 @@ fn context(parents: &[String]) -> Contexts {
         ["stream"] => STREAM,
         ["stream", "server"] => STREAM_SERVER,
         ["stream", "upstream"] => STREAM_UPSTREAM,
-        [.., "map" | "geo" | "split_clients" | "types"] => FREE,
+        [.., "map" | "geo" | "split_clients" | "types" | "match"] => FREE,
         _ => 0,
     }
 }

@@ -74,6 +74,8 @@ pub(super) struct Peer {
     pub(super) failed_ms: u64,
     /// Last failure, or last time it was tried after its timeout.
     pub(super) checked_ms: u64,
+    /// Its bad answers.
+    pub(super) outlier: super::outlier::Record,
     /// Since when it is well again, while its share still grows.
     recovered_ms: Option<u64>,
     /// Average time of its answers, and when that was learned.
@@ -94,6 +96,7 @@ impl Peer {
             fails: 0,
             failed_ms: 0,
             checked_ms: 0,
+            outlier: super::outlier::Record::default(),
             recovered_ms: None,
             time_ms: 0,
             timed_ms: 0,

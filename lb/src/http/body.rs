@@ -14,14 +14,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
-use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tokio::io::AsyncWriteExt as _;
 
 use super::proxy::{Ctx, Gateway};
-use super::replay::{Replay, Spooled};
+use super::replay::{Replay, Spooled, told};
 use super::request::{announced, limit};
 
 /// What Pingora keeps of a body.
@@ -50,7 +49,11 @@ impl Gateway {
         let mut file = None;
         // Of a length that was told, nothing need be kept here unless it is large.
         let keep = large || session.req_header().headers.contains_key(TRANSFER_ENCODING);
-        while let Some(piece) = session.read_request_body().await.map_err(|e| e.into_down())? {
+        while let Some(piece) = session
+            .read_request_body()
+            .await
+            .map_err(|e| e.into_down())?
+        {
             bytes = bytes.saturating_add(piece.len() as u64);
             if bytes > limit {
                 return Err(Error::new_down(ErrorType::HTTPStatus(413)));
@@ -91,30 +94,34 @@ impl Gateway {
     }
 
     /// Makes a body that lies in a file ready to be read once more.
-    pub(crate) async fn rewind(
-        &self,
-        session: &mut Session,
-        ctx: &mut Ctx,
-    ) -> pingora::Result<()> {
+    pub(crate) async fn rewind(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<()> {
         ctx.body_bytes = 0;
         let (Some(body), Some(conn)) = (ctx.spooled.clone(), ctx.conn.clone()) else {
             return Ok(());
         };
         let broken = || Error::explain(ErrorType::InternalError, "a body could not be rewound");
+        // What stands in its place meanwhile has a header too: whoever logs a failure asks for it.
+        let header = session.to_h1_raw();
+        let again = told(&header, body.bytes);
+        let mut stand_in = ServerSession::new_http1(Box::new(io::Cursor::new(again.to_vec())));
+        if !stand_in.read_request().await? {
+            return Err(broken());
+        }
         let downstream = session.as_downstream_mut();
-        let header = downstream.to_h1_raw();
         let keepalive = downstream.get_keepalive();
         let reuses = downstream.get_keepalive_reuses_remaining();
         // Else Pingora would close instead of handing the connection out.
-        downstream.set_keepalive(Some(1));
         downstream.set_keepalive_reuses_remaining(None);
-        let nothing: Stream = Box::new(io::Cursor::new(Vec::new()));
-        let old = std::mem::replace(downstream, ServerSession::new_http1(nothing));
-        let ServerSession::H1(old) = old else {
+        let ServerSession::H1(old) = std::mem::replace(downstream, stand_in) else {
             return Err(broken());
         };
-        let (stream, next) = old.reuse().await?.ok_or_else(broken)?.into_parts();
-        conn.rewind(Replay::new(&header, body, next));
+        let (stream, next) = if old.will_keepalive() {
+            old.reuse().await?.ok_or_else(broken)?.into_parts()
+        } else {
+            // No other request comes on it.
+            (old.into_inner(), None)
+        };
+        conn.again.rewind(Replay::new(again, body, next));
         let mut again = ServerSession::new_http1(stream);
         again.set_pipelining_enabled(true);
         if !again.read_request().await? {

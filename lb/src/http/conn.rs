@@ -10,8 +10,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf};
 use tokio::time::Instant;
 
 use super::absolute;
-use super::replay::Replay;
+use super::replay::Again;
 use super::route::Hosts;
 use super::stub::{Doing, Stub};
 use crate::io::Io;
@@ -78,9 +78,8 @@ pub(crate) struct Conn {
     phase: AtomicU8,
     header_bytes: AtomicU64,
     header_start_ms: AtomicU64,
-    /// A request to be read again before anything else, if `replays` says so.
-    replay: Mutex<Option<Replay>>,
-    replays: AtomicBool,
+    /// A request to be read again before anything else.
+    pub(crate) again: Again,
 }
 
 /// The TLS of a connection.
@@ -132,28 +131,8 @@ impl Conn {
             phase: AtomicU8::new(HEADER),
             header_bytes: AtomicU64::new(0),
             header_start_ms: AtomicU64::new(0),
-            replay: Mutex::new(None),
-            replays: AtomicBool::new(false),
+            again: Again::default(),
         }
-    }
-
-    /// Has the next reads give this request.
-    pub(crate) fn rewind(&self, replay: Replay) {
-        *self.replay.lock().unwrap_or_else(PoisonError::into_inner) = Some(replay);
-        self.replays.store(true, Ordering::Relaxed);
-    }
-
-    fn read_again(&self, buf: &mut ReadBuf<'_>) -> std::io::Result<()> {
-        let mut replay = self.replay.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = match &mut *replay {
-            Some(replay) => replay.read(buf)?,
-            None => true,
-        };
-        if last {
-            *replay = None;
-            self.replays.store(false, Ordering::Relaxed);
-        }
-        Ok(())
     }
 
     /// A request's header has been read.
@@ -305,8 +284,8 @@ impl AsyncRead for Downstream {
             // An error comes back at the next write.
             let _ = Pin::new(&mut this.io).poll_flush(cx);
         }
-        if this.conn.replays.load(Ordering::Relaxed) {
-            return Poll::Ready(this.conn.read_again(buf));
+        if this.conn.again.is_due() {
+            return Poll::Ready(this.conn.again.read(buf));
         }
         let before = buf.filled().len();
         let begins = this.conn.begins_header();

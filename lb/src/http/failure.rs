@@ -111,12 +111,15 @@ impl Gateway {
         self.log_failure(session, ctx, peer, error, fault);
         if stale && once_more {
             ctx.stale_tries += 1;
+            // The peer never saw it: it was no try.
+            ctx.tries.forget();
             drop(lease);
             error.set_retry(true);
             return;
         }
         if let Some(lease) = lease {
             ctx.tried.push(lease.peer().number);
+            lease.observe(fault == UpstreamFault::Status && ctx.status < Some(500));
             lease.finish(if stale || is_harmless(fault, answering, ctx.status) {
                 Outcome::Abandoned
             } else {
@@ -125,10 +128,15 @@ impl Gateway {
         }
         group.metrics.failed(fault);
         ctx.tries.end(Some(worth(fault)));
-        let retry = once_more
+        let mut retry = once_more
             && !(answering && fault != UpstreamFault::Status)
             && wanted(&proxy.model.next, fault)
             && left(&proxy.model, &group, ctx, 0);
+        // A status was within the budget when it was given up.
+        if retry && fault != UpstreamFault::Status && !group.may_retry() {
+            group.metrics.retries_refused.inc();
+            retry = false;
+        }
         if retry {
             group.metrics.retries.inc();
         }
@@ -145,6 +153,13 @@ impl Gateway {
             && may_repeat(session, ctx, next, Stage::Exchange(false))
             // The try that brought the status is not in the list yet.
             && left(&proxy.model, &group, ctx, 1)
+            && {
+                let may = group.may_retry();
+                if !may {
+                    group.metrics.retries_refused.inc();
+                }
+                may
+            }
     }
 
     fn log_failure(

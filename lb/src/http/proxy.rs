@@ -316,6 +316,9 @@ impl ProxyHttp for Gateway {
     async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Ctx) {
         ctx.tries.end(None);
         if let Some(lease) = ctx.lease.take() {
+            if ctx.answered {
+                lease.observe(ctx.status < Some(500));
+            }
             lease.finish(if ctx.answered {
                 Outcome::Answered
             } else {

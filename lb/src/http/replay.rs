@@ -6,7 +6,8 @@
 
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::ReadBuf;
@@ -27,19 +28,63 @@ pub(crate) struct Replay {
     next: Bytes,
 }
 
+/// What a connection is to give before it reads on. Asked at each read, so it costs nothing while
+/// there is nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Again {
+    due: AtomicBool,
+    replay: Mutex<Option<Replay>>,
+}
+
+impl Again {
+    /// Has the next reads give this request.
+    pub(crate) fn rewind(&self, mut replay: Replay) {
+        let mut place = self.replay.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = &*place {
+            replay.follows(before);
+        }
+        *place = Some(replay);
+        self.due.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_due(&self) -> bool {
+        self.due.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn read(&self, buf: &mut ReadBuf<'_>) -> io::Result<()> {
+        let mut replay = self.replay.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = match &mut *replay {
+            Some(replay) => replay.read(buf)?,
+            None => true,
+        };
+        if last {
+            *replay = None;
+            self.due.store(false, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
 impl Replay {
-    /// `header` as the client sent it, and what had come of the next request.
-    pub(crate) fn new(header: &[u8], body: Arc<Spooled>, next: Option<BytesMut>) -> Self {
+    /// A header (see [`told`]), the body, and what had come of the next request.
+    pub(crate) fn new(head: Bytes, body: Arc<Spooled>, next: Option<BytesMut>) -> Self {
         Self {
-            head: told(header, body.bytes),
+            head,
             body,
             at: 0,
             next: next.unwrap_or_default().freeze(),
         }
     }
 
+    /// Puts what is left of the next request in `before` behind what is known of it here.
+    fn follows(&mut self, before: &Self) {
+        if !before.next.is_empty() {
+            self.next = [&self.next[..], &before.next[..]].concat().into();
+        }
+    }
+
     /// Reads some. True if there is no more.
-    pub(crate) fn read(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<bool> {
+    fn read(&mut self, buf: &mut ReadBuf<'_>) -> io::Result<bool> {
         if !self.head.is_empty() {
             give(&mut self.head, buf);
         } else if self.at < self.body.bytes {
@@ -63,8 +108,8 @@ fn give(bytes: &mut Bytes, buf: &mut ReadBuf<'_>) {
     bytes.advance(count);
 }
 
-/// The header with the length of the body in place of how it came.
-fn told(header: &[u8], bytes: u64) -> Bytes {
+/// A header with the length of the body in place of how it came.
+pub(crate) fn told(header: &[u8], bytes: u64) -> Bytes {
     let framing = ["transfer-encoding:", "content-length:", "expect:"];
     let mut out = Vec::with_capacity(header.len() + 32);
     for (index, line) in header.split_inclusive(|byte| *byte == b'\n').enumerate() {
@@ -95,7 +140,14 @@ mod tests {
         file.write_all(b"hello world").unwrap();
         let body = Arc::new(Spooled { file, bytes: 11 });
         let header = b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\nA: 1\r\n\r\n";
-        let mut replay = Replay::new(header, body, Some(BytesMut::from("GET /")));
+        let mut replay = Replay::new(told(header, 11), body, Some(BytesMut::from("GET")));
+        let before = Replay {
+            next: Bytes::from_static(b" /"),
+            head: Bytes::new(),
+            body: Arc::clone(&replay.body),
+            at: 11,
+        };
+        replay.follows(&before);
         let mut out = Vec::new();
         loop {
             let mut room = [0; 4];

@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::Version;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use weir_conf::nginx::model::Common;
 
@@ -24,6 +25,9 @@ use crate::tls::TlsServer;
 /// How long what is left of a request's body is read after the answer, so that the connection
 /// can serve the next request.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Longest body that is read and thrown away after an answer which did not need it.
+const DISCARD_BYTES_MAX: u64 = 1 << 20;
 
 impl Gateway {
     /// Chooses server and location. `Ok(true)` if the request was answered.
@@ -63,6 +67,9 @@ impl Gateway {
             }
             Step::Reply(reply) => {
                 let reply = self.finish(session, ctx, reply);
+                if reply.status < 400 && announced(session) <= DISCARD_BYTES_MAX {
+                    keep_open(session);
+                }
                 reply.send(session).await?;
                 Ok(true)
             }
@@ -180,6 +187,13 @@ impl Gateway {
             (None, Some(server)) => &server.add_headers,
             _ => &[],
         }
+    }
+}
+
+/// Leaves the connection open though a body is still to be read: it is read after the answer.
+fn keep_open(session: &mut Session) {
+    if let ServerSession::H1(session) = session.as_downstream_mut() {
+        session.set_close_on_response_before_downstream_finish(false);
     }
 }
 

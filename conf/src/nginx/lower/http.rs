@@ -2,17 +2,18 @@
 //! does not matter for references between them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::super::addr;
 use super::super::error::{Error, Kind};
 use super::super::log::Logs;
-use super::super::model::{Http, Server, Upstream};
+use super::super::model::{CheckMatch, Http, Server, Upstream};
 use super::super::parse::Directive;
 use super::super::regex::Regex;
 use super::super::template::{self, Names};
 use super::location::{self, Place};
 use super::scope::{Inherited, Scope, value_of};
-use super::{Lowering, listen, script, tls, upstream, variable, web};
+use super::{Lowering, checks, listen, script, tls, upstream, variable, web};
 
 /// What locations refer to.
 pub(super) struct Refs {
@@ -21,6 +22,8 @@ pub(super) struct Refs {
     /// Where relative paths begin.
     prefix: PathBuf,
     pub(super) logs: Logs,
+    /// `match` blocks by name.
+    pub(super) matches: Vec<(String, Arc<CheckMatch>)>,
 }
 
 impl Refs {
@@ -46,6 +49,7 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
         names,
         prefix: lowering.prefix.clone(),
         logs: Logs::default(),
+        matches: checks::matches(block)?,
     };
     refs.logs = logs(block, &refs)?;
     let mut outer = Inherited::default();

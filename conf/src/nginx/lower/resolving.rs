@@ -52,11 +52,7 @@ pub(super) fn resolver(d: &Directive, lowering: &Lowering<'_>) -> Result<Resolve
     Ok(resolver)
 }
 
-fn servers(
-    d: &Directive,
-    text: &str,
-    lowering: &Lowering<'_>,
-) -> Result<Vec<SocketAddr>, Error> {
+fn servers(d: &Directive, text: &str, lowering: &Lowering<'_>) -> Result<Vec<SocketAddr>, Error> {
     if let Ok(addr) = text.parse::<SocketAddr>() {
         return Ok(vec![addr]);
     }

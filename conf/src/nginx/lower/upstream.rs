@@ -1,10 +1,9 @@
-//! `upstream` blocks, their `server`s and nodes, the groups that a bare address makes, and
-//! `health_check`.
+//! `upstream` blocks, their `server`s and nodes, and the groups that a bare address makes.
 
 use super::super::addr;
 use super::super::error::{Error, Kind};
 use super::super::model::{
-    HealthCheck, Method, NodeKind, Resolver, Upstream, UpstreamNodes, UpstreamServer,
+    HealthCheck, Method, NodeKind, Resolver, RetryBudget, Upstream, UpstreamNodes, UpstreamServer,
 };
 use super::super::parse::Directive;
 use super::super::template::Names;
@@ -98,6 +97,8 @@ fn empty(name: &str, directive: &Directive) -> Upstream {
         keepalive_requests: 1000,
         keepalive_time_ms: 3_600_000,
         resolver: None,
+        retry_budget: RetryBudget::default(),
+        ejection: None,
         health_check: None,
         pos: directive.pos.clone(),
     }
@@ -137,6 +138,14 @@ fn upstream(
             "resolver" => {
                 once.first(child)?;
                 upstream.resolver = Some(resolving::resolver(child, lowering)?);
+            }
+            "weir_retry_budget" => {
+                once.first(child)?;
+                upstream.retry_budget = balancing::retry_budget(child)?;
+            }
+            "weir_outlier_ejection" => {
+                once.first(child)?;
+                upstream.ejection = Some(balancing::ejection(child)?);
             }
             "resolver_timeout" => {
                 once.first(child)?;
@@ -277,6 +286,10 @@ pub(super) fn check_nodes(upstreams: &mut [Upstream], http: bool) {
             port: None,
             uri: http.then(|| "/rest/v2/weir/node".to_owned()),
             timeout_ms: 1000,
+            mandatory: false,
+            persistent: false,
+            jitter_ms: 0,
+            matching: None,
         });
     }
 }
@@ -313,46 +326,7 @@ fn server_parameter(
     Ok(())
 }
 
-/// nginx Plus' `health_check [interval=] [fails=] [passes=] [uri=] [port=]`.
-pub(super) fn health_check(directive: &Directive, http: bool) -> Result<HealthCheck, Error> {
-    let mut check = HealthCheck {
-        interval_ms: 5000,
-        fails: 1,
-        passes: 1,
-        port: None,
-        uri: http.then(|| "/".to_owned()),
-        timeout_ms: 5000,
-    };
-    for token in &directive.args {
-        let text = token.text.as_str();
-        let bad = || invalid_parameter(directive, text);
-        let Some((name, given)) = text.split_once('=') else {
-            let known = matches!(text, "mandatory" | "persistent" | "udp");
-            return Err(if known { later(directive, text) } else { bad() });
-        };
-        match name {
-            "interval" => {
-                let time = value::time_ms(given).filter(|ms| *ms > 0);
-                check.interval_ms = time.ok_or_else(bad)?;
-            }
-            "fails" => check.fails = value::number(given).filter(|n| *n > 0).ok_or_else(bad)?,
-            "passes" => check.passes = value::number(given).filter(|n| *n > 0).ok_or_else(bad)?,
-            "port" => {
-                check.port = Some(value::number(given).filter(|n| *n > 0).ok_or_else(bad)?);
-            }
-            "uri" if http => {
-                let plain = given.starts_with('/') && given.bytes().all(|b| b.is_ascii_graphic());
-                check.uri = Some(plain.then(|| given.to_owned()).ok_or_else(bad)?);
-            }
-            "jitter" | "match" | "type" | "keepalive_time" => return Err(later(directive, name)),
-            _ => return Err(bad()),
-        }
-    }
-    check.timeout_ms = check.interval_ms.min(check.timeout_ms);
-    Ok(check)
-}
-
-fn later(directive: &Directive, what: &str) -> Error {
+pub(super) fn later(directive: &Directive, what: &str) -> Error {
     let name = &directive.name;
     let message = format!("the \"{what}\" parameter of \"{name}\" is not supported by weir yet");
     directive.fault(Kind::Unsupported, message)

@@ -1,7 +1,8 @@
 //! Rows of what balances and passes on: `upstream` blocks and the `proxy_` family.
 
 use super::{
-    Args, HSL, NONE, ONE, Row, SHARED, STREAM_UPSTREAM, STREAMED, TWO, UPSTREAM, no_op, row,
+    Args, HSL, HTTP, NONE, ONE, Row, SHARED, STREAM_UPSTREAM, STREAMED, TWO, UPSTREAM, block,
+    no_op, row,
 };
 
 const HELD: &str = "a body is held in one piece up to 64k, a longer one in a file without a name";
@@ -23,6 +24,9 @@ pub(super) const ROWS: &[Row] = &[
     no_op("proxy_temp_path", HSL, Args::Between(1, 4), STREAMED),
     row("server", UPSTREAM | STREAM_UPSTREAM, Args::AtLeast(1)),
     row("weir_nodes", UPSTREAM | STREAM_UPSTREAM, Args::AtLeast(1)),
+    block("match", HTTP, ONE),
+    row("weir_retry_budget", UPSTREAM, Args::Between(1, 2)),
+    row("weir_outlier_ejection", UPSTREAM, Args::Between(0, 5)),
     row("least_conn", UPSTREAM | STREAM_UPSTREAM, NONE),
     row("keepalive", UPSTREAM, Args::Between(1, 2)),
     row("keepalive_timeout", UPSTREAM, ONE),

@@ -16,8 +16,10 @@ case $purpose in
   cluster) wanted+=(ffmpeg:ffmpeg curl:curl python3:python3 pip3:python3-pip unzip:unzip)
            files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core) ;;
   test) wanted+=(ffmpeg:ffmpeg curl:curl chromium:chromium faketime:faketime python3:python3 pip3:python3-pip
-                unzip:unzip)
-        files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core) ;;
+                unzip:unzip openssl:openssl)
+        files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
+                /usr/sbin/nginx:nginx-light /usr/sbin/haproxy:haproxy
+                /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream) ;;
   bench) wanted+=(ffmpeg:ffmpeg curl:curl nginx:nginx-light wrk:wrk)
          files+=(/usr/lib/nginx/modules/ngx_rtmp_module.so:libnginx-mod-rtmp) ;;
   *) echo "deps: unknown purpose '$purpose' (build, demo, cluster, test or bench)" >&2; exit 2 ;;

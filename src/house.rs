@@ -31,7 +31,7 @@ use weir_cluster::node::{
 use weir_cluster::{
     MeteredStore, MongoOptions, MongoStore, NodeRole, Store, StoreClock, SystemClock, WallClock,
 };
-use weir_conf::node::DbType;
+use weir_conf::node::{DbConfig, DbType};
 
 /// How long the start waits for the store's time; without it the node's own is used at first.
 const FIRST_LEASE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -201,7 +201,7 @@ async fn furnish(
 async fn open_store(
     settings: &Settings,
 ) -> anyhow::Result<(Arc<dyn Store>, Option<Arc<MongoStore>>)> {
-    if let Some(options) = mongo_options(settings) {
+    if let Some(options) = mongo_options(&settings.config.db) {
         let store = Arc::new(MongoStore::connect(options).await?);
         return Ok((Arc::<MongoStore>::clone(&store), Some(store)));
     }
@@ -212,7 +212,7 @@ async fn open_store(
 
 /// The heartbeat's way to the store: in MongoDB one of its own.
 fn beats_to(settings: &Settings, store: &Arc<MeteredStore>) -> BeatsTo {
-    match mongo_options(settings) {
+    match mongo_options(&settings.config.db) {
         Some(options) => BeatsTo::Mongo {
             options,
             metered: Some(Arc::clone(store)),
@@ -222,8 +222,7 @@ fn beats_to(settings: &Settings, store: &Arc<MeteredStore>) -> BeatsTo {
 }
 
 /// How to reach MongoDB; `None` when the store is embedded.
-fn mongo_options(settings: &Settings) -> Option<MongoOptions> {
-    let db = &settings.config.db;
+pub(crate) fn mongo_options(db: &DbConfig) -> Option<MongoOptions> {
     (db.kind == DbType::MongoDb).then(|| MongoOptions {
         hosts_or_uri: db
             .host

@@ -6,11 +6,14 @@
 //! nginx's: 0, or 1 with the reason on stderr and in the error log.
 
 mod args;
+mod cluster;
 mod daemon;
 mod errors;
+mod inherit;
 mod life;
 mod pid;
 mod places;
+mod upgrade;
 mod user;
 mod version;
 
@@ -116,7 +119,7 @@ fn go(args: &Args, places: &Places, early: &ErrorLog) -> Result<ExitCode, Fault>
         })?;
         return Ok(ExitCode::SUCCESS);
     }
-    if config.main.process.daemon && !daemon::is_behind() {
+    if config.main.process.daemon && !daemon::is_behind() && !inherit::is_heir() {
         return daemon::leave().map_err(|error| {
             Fault::emerg(format!("cannot start a process ({})", os_text(&error)))
         });
@@ -152,12 +155,14 @@ fn warnings(config: &Config) -> Vec<String> {
 /// `-t`, `-T`: everything that can be tried without listening.
 fn test(args: &Args, places: &Places, config: &Config) -> Result<(), Fault> {
     sinks(config, places)?;
+    cluster::At::read(config)?;
     user::Becomes::find(config.main.process.user.as_ref()).map_err(Fault::emerg)?;
     let registry = prometheus::Registry::new();
     let (access_logs, _) = weir_lb::AccessLogs::new(Path::new(&places.prefix));
+    let cluster = cluster::Cluster::new();
     let options = weir_lb::LbOptions {
         access_logs: Some(access_logs),
-        ..weir_lb::LbOptions::default()
+        ..cluster.options()
     };
     weir_lb::Lb::new(config.clone(), options, &registry).map_err(|error| Fault::of(&error))?;
     if !args.quiet {

@@ -23,7 +23,7 @@ use weir_origin::ingest::rtmp::RtmpServer;
 use weir_origin::{ConnectionMetrics, HttpLimits, Links, Origin};
 
 /// How often a balancer asks the store which nodes there are.
-const SEE_NODES_PERIOD: Duration = Duration::from_secs(1);
+pub(crate) const SEE_NODES_PERIOD: Duration = Duration::from_secs(1);
 
 /// Connections at an lb's own door, at most: its users are probes and people.
 const ADMIN_CONNECTIONS_MAX: usize = 256;
@@ -207,10 +207,15 @@ async fn start_lb(
 ) -> anyhow::Result<()> {
     let settings = &house.settings;
     let config = settings.balancer(edge, rtmp)?;
+    let owners = weir_lb::StreamOwners::default();
+    if config.prefers_owners() {
+        owners.ask(Some(house.network.directory.clone()));
+    }
     let options = weir_lb::LbOptions {
+        owners,
         connections_max: count(settings.config.http.max_connections),
         nodes: config
-            .first_weir_nodes()
+            .first_cluster()
             .map(|_| see_nodes(house, started.lb_stop.clone())),
         access_logs: None,
     };

@@ -239,11 +239,11 @@ impl Settings {
     }
 }
 
-/// `weir_nodes` finds nobody where no other node can register.
+/// `cluster` finds nobody where no other node can register.
 fn needs_store(settings: &Settings, config: &nginx::Config) -> anyhow::Result<()> {
     let roles = settings.layout.roles;
     let alone = !settings.shares_store() && !roles.edge && !roles.origin;
-    match config.first_weir_nodes().filter(|_| alone) {
+    match config.first_cluster().filter(|_| alone) {
         Some(nodes) => Err(weir_lb::LbError::NoStore {
             at: nodes.pos.clone(),
         }

@@ -3,7 +3,7 @@
 //! Round robin is nginx's smooth weighted one: each peer gains its weight, the richest is taken
 //! and pays the sum. `least_conn` takes the peer with the fewest active connections for its
 //! weight; peers that tie are chosen among by that same round robin. `least_time` does so with
-//! the time of their answers, `ip_hash`, `hash` and `random` in `walk`. A peer with `max_fails`
+//! the time of their answers, `least_load` with what they report (`load`), `ip_hash`, `hash` and `random` in `walk`. A peer with `max_fails`
 //! failures is left alone for `fail_timeout`, then tried with one request at a time until it
 //! succeeds; each failure also lowers its effective weight, which recovers by one a round.
 //! Backups are asked when no other peer can be. A group of one is never put out by failed
@@ -16,11 +16,13 @@
 //! Units: `now_ms` on any clock that does not go back. Failures: [`Balancer::pick`] returns
 //! `None` when no peer can be used ("no live upstreams").
 
+mod load;
 mod outlier;
 mod peer;
 mod ring;
 mod walk;
 
+pub use load::Load;
 pub use outlier::Outlier;
 pub use peer::{PeerSpec, Standing};
 pub use walk::{Walk, address_key};
@@ -39,6 +41,8 @@ pub enum Rule {
     LeastConn,
     /// Least time of its answers, of those of a time fewest connections.
     LeastTime,
+    /// Least load by what peers report.
+    LeastLoad,
     /// By the client's address.
     IpHash,
     /// By a key.
@@ -165,6 +169,7 @@ impl Balancer {
             peer.checked_ms = now_ms;
         }
         peer.active = peer.active.saturating_add(1);
+        peer.load.given();
         Some(peer.number)
     }
 
@@ -237,6 +242,14 @@ impl Balancer {
         }
     }
 
+    /// Takes in what a peer reports of itself.
+    pub fn set_load(&mut self, number: usize, load: Load) {
+        let place = self.place(number);
+        if let Some(peer) = place.and_then(|place| self.peers.get_mut(place)) {
+            peer.load.reported(load);
+        }
+    }
+
     /// Connections to a peer now.
     #[must_use]
     pub fn active(&self, number: usize) -> u32 {
@@ -288,7 +301,9 @@ impl Balancer {
             Rule::Hash => walk::by_key(walk, &field),
             Rule::Random => walk::by_chance(walk, &field, &mut self.dice),
             Rule::RandomTwo => walk::by_two_chances(walk, &field, &mut self.dice),
-            Rule::RoundRobin | Rule::LeastConn | Rule::LeastTime | Rule::Ring => None,
+            Rule::RoundRobin | Rule::LeastConn | Rule::LeastTime | Rule::LeastLoad | Rule::Ring => {
+                None
+            }
         }
     }
 
@@ -321,6 +336,7 @@ impl Balancer {
         let order: Option<fn(&Peer, &Peer, u64) -> std::cmp::Ordering> = match self.rule {
             Rule::LeastConn => Some(Peer::lighter_than),
             Rule::LeastTime => Some(Peer::quicker_than),
+            Rule::LeastLoad => Some(Peer::idler_than),
             _ => None,
         };
         let best = match order {

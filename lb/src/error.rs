@@ -25,7 +25,7 @@ pub enum LbError {
     },
     /// An upstream takes its peers from a store that this process does not share.
     #[error(
-        "[emerg] \"weir_nodes\" needs the cluster's store: set db.type=mongodb and db.host in {at}"
+        "[emerg] \"cluster\" needs the cluster's store: set db.type=mongodb and db.host in {at}"
     )]
     NoStore {
         /// Where the directive stands.

@@ -12,8 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use weir_cluster::NodesSeen;
-use weir_conf::nginx::Config;
-use weir_conf::nginx::model::Listen;
+use weir_conf::nginx::model::stream::StreamAction;
+use weir_conf::nginx::model::{Listen, StreamServer};
+use weir_conf::nginx::{Addr, Config};
 
 use crate::LbOptions;
 use crate::error::LbError;
@@ -21,7 +22,7 @@ use crate::group::Group;
 use crate::health;
 use crate::http::{Endpoint, Front};
 use crate::io::Io;
-use crate::l4::{Shared, TcpServer};
+use crate::l4::{Shared, StreamDoor, TcpServer};
 use crate::listen::Accepted;
 use crate::members::{self, Door};
 use crate::metrics::{ListenerMetrics, Metrics};
@@ -37,6 +38,7 @@ pub(crate) struct Made {
     front: Option<Arc<Front>>,
     groups: Vec<(Door, Arc<Group>)>,
     connections_max: usize,
+    works: Vec<(Listen, Work)>,
     shutdown_limit: Option<Duration>,
 }
 
@@ -44,9 +46,8 @@ pub(crate) struct Made {
 #[derive(Clone)]
 pub(crate) enum Work {
     Http(Arc<Endpoint>),
-    /// With its `listen`, which says what comes first.
-    Tcp(Arc<TcpServer>, Listen),
-    Udp(Arc<TcpServer>),
+    Tcp(Arc<StreamDoor>),
+    Udp(Arc<StreamDoor>),
 }
 
 /// A configuration at work.
@@ -56,6 +57,8 @@ pub(crate) struct Generation {
     http_places: Arc<Semaphore>,
     tcp_places: Arc<Semaphore>,
     shutdown_limit: Option<Duration>,
+    /// Who listens where, for `pass`.
+    works: Vec<(Listen, Work)>,
     /// Ends checks and what follows the cluster's nodes.
     stop: CancellationToken,
     loops: TaskTracker,
@@ -78,7 +81,7 @@ impl Made {
         options: &LbOptions,
         metrics: &Metrics,
     ) -> Result<Self, LbError> {
-        if let (Some(nodes), None) = (config.first_weir_nodes(), &options.nodes) {
+        if let (Some(nodes), None) = (config.first_cluster(), &options.nodes) {
             let at = nodes.pos.clone();
             return Err(LbError::NoStore { at });
         }
@@ -86,7 +89,7 @@ impl Made {
         let mut doors = Vec::new();
         let mut front = None;
         if let Some(http) = &config.http {
-            let made = Front::new(http, metrics, options.access_logs.as_ref())?;
+            let made = Front::new(http, metrics, options)?;
             groups.extend(made.groups().iter().map(|it| (Door::Http, Arc::clone(it))));
             front = Some(Arc::new(made));
             let endpoints = Endpoint::plan(http).into_iter();
@@ -94,32 +97,41 @@ impl Made {
         }
         if let Some(stream) = &config.stream {
             let shared = Arc::new(Shared::new(stream, metrics));
-            for model in &stream.servers {
-                let server = Arc::new(TcpServer::new(model, &shared)?);
-                for listen in &model.listens {
-                    let server = Arc::clone(&server);
-                    let work = if listen.udp {
-                        Work::Udp(server)
-                    } else {
-                        Work::Tcp(server, listen.clone())
-                    };
-                    doors.push((listen.clone(), work));
-                }
+            let servers = stream.servers.iter();
+            let servers = servers.map(|model| TcpServer::new(model, &shared).map(Arc::new));
+            let servers = servers.collect::<Result<Vec<_>, _>>()?;
+            for door in StreamDoor::plan(stream, &servers) {
+                let (listen, door) = (door.listen.clone(), Arc::new(door));
+                let work = if listen.udp {
+                    Work::Udp(door)
+                } else {
+                    Work::Tcp(door)
+                };
+                doors.push((listen, work));
             }
             groups.extend(shared.groups.iter().map(|it| (Door::Rtmp, Arc::clone(it))));
         }
+        let passes = |server: &StreamServer| matches!(server.action, StreamAction::Pass(_));
+        let works = match &config.stream {
+            Some(stream) if stream.servers.iter().any(passes) => doors.clone(),
+            _ => Vec::new(),
+        };
         let shutdown_ms = config.main.shutdown_timeout_ms;
         Ok(Self {
             doors,
             front,
             groups,
             connections_max: connections_max(config, options),
+            works,
             shutdown_limit: shutdown_ms.map(Duration::from_millis),
         })
     }
 
     /// Takes over what the one before knows of peers that stand in both.
     pub(crate) fn learn(&self, before: &Generation) {
+        if let (Some(front), Some(old)) = (&self.front, &before.front) {
+            front.learn(old);
+        }
         for (door, group) in &self.groups {
             let same = before
                 .groups
@@ -140,6 +152,7 @@ impl Made {
             http_places: Arc::new(Semaphore::new(places)),
             tcp_places: Arc::new(Semaphore::new(places)),
             shutdown_limit: self.shutdown_limit,
+            works: self.works,
             stop: CancellationToken::new(),
             loops: TaskTracker::new(),
             ending: watch::channel(false).0,
@@ -158,6 +171,27 @@ impl Made {
     }
 }
 
+/// Gives a connection of `stream` to who listens on an address: `pass`.
+fn pass(
+    generation: &Arc<Generation>,
+    (io, remote, local): (Io, Option<SocketAddr>, Option<SocketAddr>),
+    addr: &Addr,
+    metrics: &ListenerMetrics,
+) {
+    let mut works = generation.works.iter();
+    let Some((_, work)) = works.find(|(listen, _)| listen.addr == *addr && !listen.udp) else {
+        tracing::error!(%addr, "port not found in \"pass\"");
+        return;
+    };
+    let target = Target {
+        work: work.clone(),
+        generation: Arc::clone(generation),
+    };
+    if !target.take((io, remote, local), metrics) {
+        tracing::warn!(%addr, "worker_connections are not enough");
+    }
+}
+
 impl Target {
     /// Serves a connection. False if there are too many already: it is closed.
     pub(crate) fn take(
@@ -168,7 +202,7 @@ impl Target {
         let generation = &self.generation;
         let places = match self.work {
             Work::Http(_) => &generation.http_places,
-            Work::Tcp(..) | Work::Udp(_) => &generation.tcp_places,
+            Work::Tcp(_) | Work::Udp(_) => &generation.tcp_places,
         };
         let Ok(permit) = Arc::clone(places).try_acquire_owned() else {
             return false;
@@ -190,11 +224,16 @@ impl Target {
                     cut.run_until_cancelled_owned(work).await
                 });
             }
-            (Work::Tcp(server, listen), _) => {
-                let server = Arc::clone(server);
-                let before = (listen.ssl, listen.proxy_protocol);
+            (Work::Tcp(door), _) => {
+                let door = Arc::clone(door);
+                let own = Arc::clone(generation);
                 generation.connections.spawn(async move {
-                    let work = server.serve(accepted, before, metrics);
+                    let work = async {
+                        let passed = door.serve(accepted, &metrics).await;
+                        if let Some((io, addr)) = passed {
+                            pass(&own, (io, remote, local), &addr, &metrics);
+                        }
+                    };
                     cut.run_until_cancelled_owned(work).await
                 });
             }
@@ -206,11 +245,12 @@ impl Target {
 
     /// The server of a session of datagrams, and a place for it if there is one.
     pub(crate) fn session(&self) -> Option<(Arc<TcpServer>, Option<OwnedSemaphorePermit>)> {
-        let Work::Udp(server) = &self.work else {
+        let Work::Udp(door) = &self.work else {
             return None;
         };
+        let server = Arc::clone(door.default_server()?);
         let places = Arc::clone(&self.generation.tcp_places);
-        Some((Arc::clone(server), places.try_acquire_owned().ok()))
+        Some((server, places.try_acquire_owned().ok()))
     }
 
     /// Runs a session of datagrams to its end, or until all is cut.

@@ -10,6 +10,7 @@ mod kept;
 mod learned;
 mod lease;
 mod made;
+mod nodes;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -46,6 +47,8 @@ pub(crate) struct Peer {
     pub(crate) addr: Addr,
     /// As nginx writes it in logs and in `$upstream_addr`.
     pub(crate) name: String,
+    /// Its address as a node tells it.
+    pub(crate) told: Box<str>,
     /// It stands in the configuration.
     pub(crate) fixed: bool,
     /// The server whose name led to it.
@@ -136,7 +139,7 @@ impl Group {
                 group.named.push(Named { host, port, spec });
             }
             for addr in &server.addrs {
-                group.add(addr.clone(), spec.clone(), true);
+                group.add(addr.clone(), spec.clone(), None);
             }
         }
         Arc::new(group)
@@ -171,24 +174,9 @@ impl Group {
             start: Instant::now(),
         };
         for addr in addrs {
-            group.add(addr, PeerSpec::default(), true);
+            group.add(addr, PeerSpec::default(), None);
         }
         Arc::new(group)
-    }
-
-    /// Takes in a node of the cluster, which gets nothing until a check finds it well.
-    pub(crate) fn join(&self, addr: Addr) -> Arc<Peer> {
-        let spec = self
-            .nodes
-            .as_ref()
-            .map_or_else(PeerSpec::default, |nodes| PeerSpec {
-                server: addr.to_string().into(),
-                max_fails: nodes.max_fails,
-                fail_timeout_ms: nodes.fail_timeout_ms,
-                max_conns: nodes.max_conns,
-                ..PeerSpec::default()
-            });
-        self.add(addr, spec, false)
     }
 
     /// Whether a server's name led to this peer.
@@ -198,14 +186,15 @@ impl Group {
 
     /// Takes in an address that the name of a server has now.
     pub(crate) fn found(&self, named: &Named, addr: Addr) -> Arc<Peer> {
-        self.add(addr, named.spec.clone(), true)
+        self.add(addr, named.spec.clone(), None)
     }
 
-    /// A peer of the configuration is taken for well, a node for ill.
-    fn add(&self, addr: Addr, spec: PeerSpec, fixed: bool) -> Arc<Peer> {
+    /// A peer of the configuration is taken for well, a node for ill; `told` is what a node tells.
+    fn add(&self, addr: Addr, spec: PeerSpec, told: Option<&str>) -> Arc<Peer> {
+        let name = addr.to_string();
+        let fixed = told.is_none();
         // With `mandatory` a peer is ill before its first check.
         let well = fixed && !self.check.as_ref().is_some_and(|check| check.mandatory);
-        let name = addr.to_string();
         let metrics = if self.anonymous {
             self.all_metrics.peer(VARIABLE, "-")
         } else {
@@ -220,6 +209,7 @@ impl Group {
         let peer = Arc::new(Peer {
             number,
             addr,
+            told: told.unwrap_or(&name).into(),
             name,
             fixed,
             named,
@@ -230,12 +220,8 @@ impl Group {
         peer
     }
 
-    /// Takes the next peer that is not in `tried`.
-    pub(crate) fn acquire(self: &Arc<Self>, tried: &[usize]) -> Option<Lease> {
-        self.acquire_for(&mut Walk::default(), tried)
-    }
-
-    /// [`Self::acquire`] for a request that has a key, or a peer its client sticks to.
+    /// Takes the next peer that is not in `tried`, for a request or session that may have a key,
+    /// or a peer its client sticks to.
     pub(crate) fn acquire_for(self: &Arc<Self>, walk: &mut Walk, tried: &[usize]) -> Option<Lease> {
         let now_ms = self.now_ms();
         let mut state = self.lock();

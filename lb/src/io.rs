@@ -59,11 +59,6 @@ impl From<Inner> for Io {
 }
 
 impl Io {
-    /// Connects in the clear.
-    pub(crate) async fn connect(addr: &Addr) -> std::io::Result<Self> {
-        Self::connect_from(addr, None, false).await
-    }
-
     /// Connects in the clear from an address of ours, and has the kernel look whether the peer is
     /// there if `keepalive` says so; neither is for unix sockets.
     pub(crate) async fn connect_from(
@@ -108,6 +103,11 @@ impl Io {
         } else {
             [&bytes[..], &self.again[..]].concat().into()
         };
+    }
+
+    /// Whether something was given back and not read again.
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.again.is_empty()
     }
 
     pub(crate) fn is_tls(&self) -> bool {

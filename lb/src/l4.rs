@@ -7,15 +7,17 @@
 //! a byte either way. Failures are logged as nginx words them.
 
 mod copy;
+mod datagram;
+mod door;
 mod greet;
 mod hello;
 mod proxy_header;
+mod reach;
 mod session;
 mod udp;
 mod vars;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,15 +27,18 @@ use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::stream::StreamAction;
 use weir_conf::nginx::model::variable::Variable;
 use weir_conf::nginx::model::{Stream, StreamServer};
+use weir_conf::nginx::template::Template;
 
 use crate::balance::Outcome;
 use crate::error::LbError;
 use crate::group::{Group, Lease};
 use crate::io::Io;
 use crate::listen::Accepted;
-use crate::metrics::{ListenerMetrics, Metrics, UpstreamFault};
+use crate::metrics::{ListenerMetrics, Metrics};
 use crate::tls::{TlsClient, TlsServer};
-use copy::{Ended, Limits};
+use copy::{Ended, Limits, Told as _};
+pub(crate) use door::StreamDoor;
+use greet::{Greeting, Refused};
 use session::Session;
 pub(crate) use udp::UdpLoop;
 
@@ -81,14 +86,19 @@ pub(crate) struct TcpServer {
 enum Target {
     Group(Arc<Group>),
     /// An address that a variable gave: no upstream's.
-    Addr(SocketAddr),
+    Addr(Addr),
 }
 
-/// A peer in use.
-struct Connected {
-    io: Io,
-    name: String,
-    lease: Option<Lease>,
+/// What a session comes to.
+enum Aim {
+    /// Bytes both ways.
+    Peer(Target),
+    /// `return`: this and the end.
+    Say(Vec<u8>),
+    /// `pass`: to who listens there.
+    Pass(Addr),
+    /// There is no such place.
+    Nowhere,
 }
 
 impl TcpServer {
@@ -103,193 +113,200 @@ impl TcpServer {
         })
     }
 
-    /// Serves a connection to its end; `before` says whether TLS and a PROXY header come first.
-    pub(crate) async fn serve(
-        &self,
-        accepted: Accepted,
-        before: (bool, bool),
-        metrics: ListenerMetrics,
-    ) {
-        let _open = Open::new(&metrics);
-        let start = Instant::now();
-        let from = accepted.remote;
-        let (mut io, session) = match Box::pin(greet::greet(self, accepted, before)).await {
-            Ok(greeted) => greeted,
-            Err(error) => {
-                tracing::info!(client = ?from, %error, "no session was made");
-                return;
-            }
-        };
-        let client = session.name();
-        let target = match self.target(&session) {
-            Ok(Some(target)) => target,
-            Ok(None) => return,
-            Err(text) => {
-                // The client may be gone: it is not needed to know.
-                if io.write_all(&text).await.is_ok() {
-                    let _ = io.shutdown().await;
+    /// What becomes of a session.
+    fn aim(&self, session: &mut Session) -> Aim {
+        let shared = &self.shared;
+        for (place, value) in &self.model.sets {
+            let value = session.value(value, &shared.variables);
+            session.set(*place, value);
+        }
+        match &self.model.action {
+            StreamAction::Return(text) => Aim::Say(session.value(text, &shared.variables)),
+            StreamAction::Proxy(place) => match shared.groups.get(*place) {
+                Some(group) => Aim::Peer(Target::Group(Arc::clone(group))),
+                None => Aim::Nowhere,
+            },
+            StreamAction::ProxyTo(value) => {
+                let value = session.value(value, &shared.variables);
+                let text = String::from_utf8_lossy(&value);
+                match reach::named(&text, &shared.groups, &shared.names) {
+                    Some(target) => Aim::Peer(target),
+                    None => {
+                        let client = session.name();
+                        tracing::error!(%client, host = %text, "no upstream of this name");
+                        Aim::Nowhere
+                    }
                 }
-                return;
             }
+            StreamAction::Pass(value) => {
+                let value = session.value(value, &shared.variables);
+                let text = String::from_utf8_lossy(&value);
+                match reach::address(&text) {
+                    Some(addr) => Aim::Pass(addr),
+                    None => {
+                        tracing::error!(address = %text, "port not found in \"pass\"");
+                        Aim::Nowhere
+                    }
+                }
+            }
+        }
+    }
+
+    fn limits(&self, session: &mut Session) -> Limits {
+        let mut rate = |value: &Option<Template>| {
+            let value = session.value(value.as_ref()?, &self.shared.variables);
+            weir_conf::nginx::size_bytes(&String::from_utf8_lossy(&value))
         };
-        let reaching = Box::pin(self.reach(&target, &client, &session, start));
-        let Some(mut peer) = reaching.await else {
-            return;
-        };
-        tracing::info!(%client, peer = %peer.name, "connected");
-        let limits = Limits {
+        Limits {
             idle: Duration::from_millis(self.model.idle_timeout_ms),
             half_close: (!self.model.half_close).then_some(HALF_CLOSE),
             buffer_bytes: self.model.buffer_bytes,
-        };
-        let report = copy::both(&mut io, &mut peer.io, &limits, &metrics).await;
-        // However it ended, the peer took the connection.
-        if let Some(lease) = peer.lease {
-            lease.finish(Outcome::Answered);
+            upload_rate: rate(&self.model.upload_rate).unwrap_or(0),
+            download_rate: rate(&self.model.download_rate).unwrap_or(0),
         }
+    }
+
+    /// Bytes both ways until it ends.
+    async fn proxy(
+        &self,
+        mut io: Io,
+        target: &Target,
+        session: &mut Session,
+        metrics: &ListenerMetrics,
+    ) {
+        let reaching = Box::pin(self.reach(target, session));
+        let Some(mut peer) = reaching.await else {
+            session.status = 502;
+            return;
+        };
+        let client = session.name();
+        tracing::info!(%client, peer = %peer.name, "connected");
+        let limits = self.limits(session);
+        let begin = session.age();
+        let mut use_of = Use {
+            lease: peer.lease.take(),
+            start: Instant::now(),
+            first_byte: None,
+        };
+        let report = copy::both(&mut io, &mut peer.io, &limits, metrics, &mut use_of).await;
+        // However it ended, the peer took the connection.
+        use_of.half_done();
+        session.received_bytes = report.from_client_bytes;
+        session.sent_bytes = report.to_client_bytes;
+        if let Some(last) = session.tries.last_mut() {
+            last.sent_bytes = report.from_client_bytes;
+            last.received_bytes = report.to_client_bytes;
+            last.first_byte = use_of.first_byte;
+            last.whole = Some(use_of.start.elapsed());
+        }
+        session.status = 200;
         let reason = match &report.ended {
             Ended::Done => "closed".to_owned(),
             Ended::Idle => "timed out".to_owned(),
             Ended::Broken(error) => error.to_string(),
         };
+        let whole = session.age().saturating_sub(begin);
         tracing::info!(
             %client,
             peer = %peer.name,
             bytes_from_client = report.from_client_bytes,
             bytes_to_client = report.to_client_bytes,
-            session_ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+            session_ms = u64::try_from(whole.as_millis()).unwrap_or(u64::MAX),
             reason,
             "disconnected"
         );
     }
+}
 
-    /// Where a session goes; `Err` is what `return` answers, `None` that there is no such place.
-    fn target(&self, session: &Session) -> Result<Option<Target>, Vec<u8>> {
-        let shared = &self.shared;
-        let group = |place: usize| {
-            shared
-                .groups
-                .get(place)
-                .map(|it| Target::Group(Arc::clone(it)))
-        };
-        match &self.model.action {
-            StreamAction::Return(text) => Err(session.value(text, &shared.variables)),
-            StreamAction::Proxy(place) => Ok(group(*place)),
-            StreamAction::ProxyTo(value) => {
-                let value = session.value(value, &shared.variables);
-                let text = String::from_utf8_lossy(&value);
-                let named = shared
-                    .names
-                    .get(text.as_ref())
-                    .and_then(|place| group(*place));
-                let found = named.or_else(|| text.parse().ok().map(Target::Addr));
-                if found.is_none() {
-                    let client = session.name();
-                    tracing::error!(%client, host = %text, "no upstream of this name");
-                }
-                Ok(found)
-            }
+/// A peer's use by one session.
+struct Use {
+    lease: Option<Lease>,
+    start: Instant,
+    first_byte: Option<Duration>,
+}
+
+impl copy::Told for Use {
+    fn answer_began(&mut self) {
+        self.first_byte = Some(self.start.elapsed());
+        if let Some(lease) = &self.lease {
+            lease.answer_began();
         }
     }
 
-    /// Connects to a peer, and to the next if that fails, and says who the client is.
-    async fn reach(
-        &self,
-        target: &Target,
-        client: &str,
-        session: &Session,
-        start: Instant,
-    ) -> Option<Connected> {
-        let group = match target {
-            Target::Group(group) => group,
-            Target::Addr(addr) => return self.reach_addr(*addr, client, session).await,
-        };
-        let mut tried = Vec::new();
-        let tries_max = match (self.model.next, self.model.next_tries) {
-            (false, _) => 1,
-            (true, 0) => group.tries(),
-            (true, tries) => group
-                .tries()
-                .min(usize::try_from(tries).unwrap_or(usize::MAX)),
-        };
-        let next_timeout = Duration::from_millis(self.model.next_timeout_ms);
-        loop {
-            let Some(lease) = group.acquire(&tried) else {
-                group.metrics.failed(UpstreamFault::NoLive);
-                tracing::error!(
-                    client,
-                    upstream = %group.name,
-                    reason = group.shortage(),
-                    "no live upstreams while connecting to upstream"
-                );
-                return None;
-            };
-            let (what, error) = match self.open(&lease.peer().addr, session).await {
-                Ok(io) => {
-                    return Some(Connected {
-                        io,
-                        name: lease.peer().name.clone(),
-                        lease: Some(lease),
-                    });
-                }
-                Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                    group.metrics.failed(UpstreamFault::Timeout);
-                    ("upstream timed out while connecting to upstream", error)
-                }
-                Err(error) => {
-                    group.metrics.failed(UpstreamFault::Connect);
-                    ("connect() failed while connecting to upstream", error)
-                }
-            };
-            let peer = &lease.peer().name;
-            tracing::error!(client, upstream = %group.name, %peer, %error, "{what}");
-            tried.push(lease.peer().number);
-            lease.finish(Outcome::Failed);
-            let late = !next_timeout.is_zero() && start.elapsed() >= next_timeout;
-            if tried.len() >= tries_max || late {
-                return None;
-            }
-            group.metrics.retries.inc();
+    /// Given back here and not at the end: nginx ends a session when one side has.
+    fn half_done(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.finish(Outcome::Answered);
         }
     }
+}
 
-    async fn reach_addr(
+impl StreamDoor {
+    /// Serves a connection to its end. A connection that is to be passed on comes back, with the
+    /// address of who is to serve it.
+    pub(crate) async fn serve(
         &self,
-        addr: SocketAddr,
-        client: &str,
-        session: &Session,
-    ) -> Option<Connected> {
-        match self.open(&addr.into(), session).await {
-            Ok(io) => Some(Connected {
-                io,
-                name: addr.to_string(),
-                lease: None,
-            }),
-            Err(error) => {
-                tracing::error!(client, peer = %addr, %error, "connect() failed");
+        accepted: Accepted,
+        metrics: &ListenerMetrics,
+    ) -> Option<(Io, Addr)> {
+        let _open = Open::new(metrics);
+        let from = accepted.remote;
+        let server = Arc::clone(self.default_server()?);
+        let mut session = Session::new(from, accepted.local, "TCP");
+        let mut greeting = Greeting {
+            door: self,
+            server,
+            session: &mut session,
+        };
+        let greeted = Box::pin(greeting.greet(accepted)).await;
+        let server = greeting.server;
+        let passed = match greeted {
+            Ok(io) => server.act(io, &mut session, metrics).await,
+            Err(Refused { status, why }) => {
+                session.status = status;
+                tracing::info!(client = ?from, error = %why, "no session was made");
                 None
             }
+        };
+        server.ended(&mut session);
+        passed
+    }
+}
+
+impl TcpServer {
+    async fn act(
+        &self,
+        mut io: Io,
+        session: &mut Session,
+        metrics: &ListenerMetrics,
+    ) -> Option<(Io, Addr)> {
+        match self.aim(session) {
+            Aim::Nowhere => session.status = 500,
+            Aim::Say(text) => {
+                session.status = 200;
+                // The client may be gone: it is not needed to know.
+                if io.write_all(&text).await.is_ok() {
+                    session.sent_bytes = text.len() as u64;
+                    let _ = io.shutdown().await;
+                }
+            }
+            // What was read before TLS was put on cannot be handed on beneath it.
+            Aim::Pass(_) if io.is_tls() && io.has_unread() => {
+                tracing::error!(client = %session.name(), "cannot pass buffered data");
+                session.status = 500;
+            }
+            Aim::Pass(addr) => return Some((io, addr)),
+            Aim::Peer(target) => self.proxy(io, &target, session, metrics).await,
         }
+        None
     }
 
-    async fn open(&self, addr: &Addr, session: &Session) -> std::io::Result<Io> {
-        let limit = Duration::from_millis(self.model.connect_timeout_ms);
-        let connect = async {
-            let mut io = Io::connect(addr).await?;
-            if self.model.proxy_protocol {
-                let header = proxy_header::version_1(session.client, session.local);
-                io.write_all(header.as_bytes()).await?;
-            }
-            match &self.secure {
-                Some(secure) => secure.connect(io).await,
-                None => Ok(io),
-            }
-        };
-        match tokio::time::timeout(limit, connect).await {
-            Ok(result) => result,
-            Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
-        }
-    }
+    /// What is done when a session has ended, however it did.
+    #[allow(
+        clippy::unused_self,
+        reason = "a server says where its sessions are logged"
+    )]
+    fn ended(&self, _session: &mut Session) {}
 }
 
 /// Counts a connection as open for as long as it lives.

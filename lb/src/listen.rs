@@ -6,8 +6,10 @@
 //! `worker_connections`. Failures at bind are typed; failures to accept are logged and waited out.
 
 use std::net::SocketAddr;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -54,8 +56,18 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 enum Bound {
     Tcp(std::net::TcpListener),
-    Unix(std::os::unix::net::UnixListener, PathBuf),
+    Unix(std::os::unix::net::UnixListener, Path),
     Udp(std::net::UdpSocket),
+}
+
+/// The file of a unix socket.
+#[derive(Debug)]
+struct Path {
+    file: PathBuf,
+    /// Another process listens there too.
+    leave: AtomicBool,
+    /// The process it was inherited from: while that lives, it is its file.
+    parent: Option<u32>,
 }
 
 /// The socket as the runtime polls it.
@@ -69,29 +81,42 @@ impl Drop for Bound {
     /// The path of a unix socket goes with it, as nginx's does.
     fn drop(&mut self) {
         if let Self::Unix(_, path) = self {
-            let _ = std::fs::remove_file(path);
+            let left = path.leave.load(Ordering::Relaxed);
+            if !left && path.parent != Some(std::os::unix::process::parent_id()) {
+                let _ = std::fs::remove_file(&path.file);
+            }
         }
     }
 }
 
-/// Binds one address.
-pub(crate) fn bind(listen: &Listen, metrics: &Metrics) -> Result<Listener, LbError> {
+/// Binds one address, unless there is a socket for it already.
+pub(crate) fn bind(
+    listen: &Listen,
+    inherited: Option<Socket>,
+    metrics: &Metrics,
+) -> Result<Listener, LbError> {
     let fail = |source| LbError::Bind {
         addr: listen.addr.to_string(),
         at: listen.pos.clone(),
         source,
     };
-    let socket = match &listen.addr {
-        Addr::Inet(addr) if listen.udp => Bound::Udp(bind_udp(*addr, listen).map_err(fail)?),
-        Addr::Unix(_) if listen.udp => {
+    let parent = inherited.is_some().then(std::os::unix::process::parent_id);
+    let socket = match (&listen.addr, inherited) {
+        (Addr::Inet(_), Some(socket)) if listen.udp => Bound::Udp(socket.into()),
+        (Addr::Inet(_), Some(socket)) => Bound::Tcp(socket.into()),
+        (Addr::Unix(path), Some(socket)) => Bound::Unix(socket.into(), Path::new(path, parent)),
+        (Addr::Inet(addr), None) if listen.udp => {
+            Bound::Udp(bind_udp(*addr, listen).map_err(fail)?)
+        }
+        (Addr::Unix(_), None) if listen.udp => {
             return Err(fail(std::io::ErrorKind::Unsupported.into()));
         }
-        Addr::Inet(addr) => Bound::Tcp(bind_tcp(*addr, listen).map_err(fail)?),
-        Addr::Unix(path) => {
+        (Addr::Inet(addr), None) => Bound::Tcp(bind_tcp(*addr, listen).map_err(fail)?),
+        (Addr::Unix(path), None) => {
             remove_stale(path);
             let listener = std::os::unix::net::UnixListener::bind(path).map_err(fail)?;
             listener.set_nonblocking(true).map_err(fail)?;
-            Bound::Unix(listener, path.clone())
+            Bound::Unix(listener, Path::new(path, None))
         }
     };
     let addr = match &socket {
@@ -140,7 +165,33 @@ fn remove_stale(path: &std::path::Path) {
     }
 }
 
+impl Path {
+    fn new(file: &std::path::Path, parent: Option<u32>) -> Self {
+        Self {
+            file: file.to_path_buf(),
+            leave: AtomicBool::new(false),
+            parent,
+        }
+    }
+}
+
 impl Listener {
+    /// The socket, for another process to have.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Bound::Tcp(socket) => socket.as_fd(),
+            Bound::Unix(socket, _) => socket.as_fd(),
+            Bound::Udp(socket) => socket.as_fd(),
+        }
+    }
+
+    /// Whether the file of a unix socket stays when it is closed.
+    pub(crate) fn leave_path(&self, leave: bool) {
+        if let Bound::Unix(_, path) = &self.socket {
+            path.leave.store(leave, Ordering::Relaxed);
+        }
+    }
+
     /// Accepts until `stop`, giving each connection to what `target` is by then. Needs a tokio
     /// runtime.
     pub(crate) async fn run(
@@ -174,6 +225,8 @@ impl Listener {
             };
             match accepted {
                 Ok(arrived) => {
+                    // What happened before is seen to first: the runtime would begin with the last.
+                    tokio::task::yield_now().await;
                     if !target.load().take(arrived, &self.metrics) {
                         refused.inc();
                         tracing::warn!(listen = %self.addr, "worker_connections are not enough");

@@ -1,4 +1,4 @@
-//! Keeps an upstream's `weir_nodes` in step with the cluster's node directory.
+//! Keeps an upstream's `cluster` in step with the cluster's node directory.
 //!
 //! Why a task a group and not a look at each request: a request must meet only what is known
 //! already. A new node joins as ill and its health check lets it in; one that drains gets nothing
@@ -23,17 +23,17 @@ use weir_cluster::NodesSeen;
 use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::UpstreamNodes;
 
-use crate::balance::Standing;
+use crate::balance::{Load, Standing};
 use crate::group::{Group, NODES_MAX, Peer};
 use crate::health;
 use names::Names;
 pub(crate) use plan::Door;
-use plan::{Listed, Member, Step};
+use plan::{Joins, Listed, Member, Step};
 
 /// How often a view is looked at again though it did not change: health checks may have.
 const REVIEW_PERIOD: Duration = Duration::from_secs(1);
 
-/// Starts following the directory, for a group that has `weir_nodes`.
+/// Starts following the directory, for a group that has `cluster`.
 pub(crate) fn spawn(
     group: &Arc<Group>,
     door: Door,
@@ -117,7 +117,7 @@ impl Members {
     }
 
     async fn take_in(&mut self, view: &NodesSeen) {
-        let (listed, mute) = plan::list(&view.nodes, view.now_ms, self.nodes.kind, self.door);
+        let (listed, mute) = plan::list(&view.nodes, view.now_ms, &self.nodes, self.door);
         self.tell_mute(mute);
         let addresses: Vec<&str> = listed.iter().map(|it| it.address.as_str()).collect();
         self.names.refresh(&addresses).await;
@@ -131,8 +131,19 @@ impl Members {
             let (draining, healthy) = (it.draining, it.peer.is_healthy());
             (addr.clone(), Member { draining, healthy })
         });
+        let loads = found.iter().map(|(addr, it)| (addr.clone(), it));
+        let mut loads: Vec<(i64, Addr, Load)> = loads
+            .map(|(addr, it)| (it.updated_ms, addr, it.load))
+            .collect();
+        // Of two at one address the last heard of counts.
+        loads.sort_by_key(|(updated_ms, ..)| *updated_ms);
         for step in plan::plan(found, &members.collect()) {
             self.apply(step);
+        }
+        for (_, addr, load) in loads {
+            if let Some(member) = self.all.get(&addr) {
+                self.group.set_load(&member.peer, load);
+            }
         }
         self.tell_empty();
     }
@@ -147,12 +158,12 @@ impl Members {
     fn apply(&mut self, step: Step) {
         let upstream = self.group.name.as_str();
         match step {
-            Step::Join(addr, node) if self.all.len() >= NODES_MAX => {
+            Step::Join(addr, Joins { node_id: node, .. }) if self.all.len() >= NODES_MAX => {
                 tracing::error!(upstream, %addr, node, NODES_MAX, "too many nodes: left out");
             }
-            Step::Join(addr, node_id) => {
+            Step::Join(addr, Joins { node_id, told }) => {
                 tracing::info!(upstream, peer = %addr, node = node_id, "node joins, to be checked");
-                let peer = self.group.join(addr.clone());
+                let peer = self.group.join(addr.clone(), &told);
                 let stop = self.stop.child_token();
                 health::spawn_one(&self.group, Arc::clone(&peer), &self.tracker, stop.clone());
                 let draining = false;

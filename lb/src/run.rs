@@ -6,6 +6,7 @@
 //! be given another configuration: sockets of addresses that stand in both are kept, so that no
 //! connection is refused meanwhile, and what was begun ends under the old one.
 
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +21,10 @@ use weir_conf::nginx::{Addr, Config};
 use crate::access_log::AccessLogs;
 use crate::error::LbError;
 use crate::generation::{Generation, Made, Target, Work};
+use crate::inherited::Inherited;
 use crate::listen::{self, Listener};
 use crate::metrics::Metrics;
+use crate::owners::StreamOwners;
 
 /// What the node says beside the configuration file.
 #[derive(Debug, Clone)]
@@ -30,8 +33,10 @@ pub struct LbOptions {
     /// `stream` block: a flood of viewers shall not keep publishers out. The file's
     /// `worker_processes` times `worker_connections` holds too; the smaller wins.
     pub connections_max: usize,
-    /// The cluster's nodes, for upstreams with `weir_nodes`.
+    /// The cluster's nodes, for upstreams with `cluster`.
     pub nodes: Option<watch::Receiver<Arc<NodesSeen>>>,
+    /// Who has a stream, for upstreams that prefer the owner.
+    pub owners: StreamOwners,
     /// Where the file's `access_log`s are written; without it requests are told of in the log of
     /// the process.
     pub access_logs: Option<AccessLogs>,
@@ -42,6 +47,7 @@ impl Default for LbOptions {
         Self {
             connections_max: 100_000,
             nodes: None,
+            owners: StreamOwners::default(),
             access_logs: None,
         }
     }
@@ -89,7 +95,7 @@ impl Lb {
     /// Makes ready what the configuration says, and registers the metrics.
     ///
     /// # Errors
-    /// An upstream address the system cannot take, `weir_nodes` without
+    /// An upstream address the system cannot take, `cluster` without
     /// [`LbOptions::nodes`], a certificate or key that cannot be read or does not fit, or metrics
     /// that are registered already.
     #[allow(
@@ -111,8 +117,21 @@ impl Lb {
     /// # Errors
     /// The first address that cannot be had; those bound before are let go.
     pub fn bind(self) -> Result<Bound, LbError> {
+        self.bind_with(Vec::new())
+    }
+
+    /// The same, but takes what is listened on already from these sockets, which another process
+    /// handed on; those of no use are closed.
+    ///
+    /// # Errors
+    /// As [`Self::bind`].
+    pub fn bind_with(self, sockets: Vec<OwnedFd>) -> Result<Bound, LbError> {
+        let mut inherited = Inherited::new(sockets);
         let doors = self.made.doors.iter();
-        let listeners = doors.map(|(listen, _)| listen::bind(listen, &self.metrics));
+        let listeners = doors.map(|(listen, _)| {
+            let (socket, metrics) = (inherited.take(listen), &self.metrics);
+            listen::bind(listen, socket, metrics)
+        });
         let listeners = listeners.collect::<Result<_, _>>()?;
         Ok(Bound {
             lb: self,
@@ -148,7 +167,7 @@ impl Bound {
     /// The addresses of the `stream` block for connections.
     #[must_use]
     pub fn tcp_addresses(&self) -> Vec<Addr> {
-        self.those(|work| matches!(work, Work::Tcp(..)))
+        self.those(|work| matches!(work, Work::Tcp(_)))
     }
 
     /// Serves until `shutdown`; then accepts no more, lets requests and connections in hand end,
@@ -211,7 +230,7 @@ impl Running {
                 .position(|door| door.is_at(&listen.addr, listen.udp));
             let listener = match kept {
                 Some(_) => None,
-                None => Some(listen::bind(&listen, &self.metrics)?),
+                None => Some(listen::bind(&listen, None, &self.metrics)?),
             };
             ready.push(((listen.addr, listen.udp), listener, work));
         }
@@ -246,6 +265,26 @@ impl Running {
         }
         self.retire(old);
         Ok(())
+    }
+
+    /// The sockets it listens on, to be handed on to another process.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<BorrowedFd<'_>> {
+        self.doors.iter().map(|door| door.listener.fd()).collect()
+    }
+
+    /// Whether files of unix sockets stay when they are closed: another process has them.
+    pub fn leave_paths(&self, leave: bool) {
+        for door in &self.doors {
+            door.listener.leave_path(leave);
+        }
+    }
+
+    /// Whether it was told to accept no more and not to go on since.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        let mut doors = self.doors.iter();
+        doors.any(|door| door.stop.is_cancelled())
     }
 
     /// Accepts no more until the next [`Self::reload`], and lets what is in hand end; the

@@ -5,6 +5,7 @@
 //! serves, and ends with its exit code if it does not: whoever calls `nginx` in a script knows, as
 //! with nginx, whether the addresses could be had.
 
+use super::inherit;
 use rustix::process::setsid;
 use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use std::fs::{File, OpenOptions};
@@ -33,6 +34,7 @@ pub(super) fn leave() -> std::io::Result<ExitCode> {
         .arg0(words.next().unwrap_or_else(|| "nginx".into()))
         .args(words)
         .env(MARK, "1")
+        .envs(handed_on())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()?;
@@ -48,6 +50,13 @@ pub(super) fn leave() -> std::io::Result<ExitCode> {
         .code()
         .and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// systemd names the process that its sockets are for: that is not the one that goes on.
+fn handed_on() -> Option<(&'static str, String)> {
+    let numbers = inherit::numbers();
+    let list: String = numbers.iter().map(|fd| format!("{fd};")).collect();
+    (!list.is_empty()).then_some((inherit::VARIABLE, list))
 }
 
 /// Makes the process that goes on its own session's first.

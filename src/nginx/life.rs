@@ -2,13 +2,16 @@
 //!
 //! Order: logs, addresses, pid file, another user, threads: what needs root comes first, and
 //! threads last. TERM and INT end at once, QUIT when the last request is answered; HUP takes the
-//! file anew, and leaves everything as it was if that cannot be done.
+//! file anew, and leaves everything as it was if that cannot be done; USR2 runs another binary
+//! beside this one ([`super::upgrade`]).
 
+use super::cluster::{At, Cluster};
 use super::errors::ErrorLog;
 use super::pid::{PidFile, open_failed};
 use super::places::Places;
+use super::upgrade::Upgrade;
 use super::user::Becomes;
-use super::{Args, Fault, daemon, os_text};
+use super::{Args, Fault, daemon, inherit, os_text};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -25,6 +28,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Serves until told to end.
 pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitCode, Fault> {
+    let upgrade = Upgrade::new();
     let process = config.main.process.clone();
     let threads = config.main.worker_processes;
     if daemon::is_behind() {
@@ -38,16 +42,21 @@ pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitC
     crate::files::raise();
     let registry = prometheus::Registry::new();
     let (access_logs, writer) = AccessLogs::new(Path::new(&places.prefix));
+    let at = At::read(&config)?;
+    let cluster = Cluster::new();
     let options = LbOptions {
         access_logs: Some(access_logs.clone()),
-        ..LbOptions::default()
+        ..cluster.options()
     };
-    let bound = Lb::new(config, options, &registry)
-        .and_then(Lb::bind)
+    let bound = Lb::new(config.clone(), options, &registry)
+        .and_then(|lb| lb.bind_with(inherit::take()))
         .map_err(|error| Fault::of(&error))?;
     let becomes = Becomes::find(process.user.as_ref()).map_err(Fault::emerg)?;
     let pid = places.pid(process.pid.as_deref()).map(PidFile::write);
     let pid = pid.transpose().map_err(Fault::emerg)?;
+    if let Some(at) = &at {
+        at.make_dir(becomes.as_ref());
+    }
     if let Some(becomes) = &becomes {
         for sink in log.sinks().iter() {
             if let Some((_, file)) = sink.file() {
@@ -68,13 +77,18 @@ pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitC
         .map_err(|error| Fault::emerg(format!("cannot start threads ({})", os_text(&error))))?;
     runtime.spawn_blocking(|| writer.run());
     let logs = access_logs.clone();
-    let life = Life {
+    let mut life = Life {
         args,
         places,
         log,
         access_logs,
+        config,
+        pid,
+        upgrade,
+        cluster,
     };
-    let result = runtime.block_on(life.serve(bound));
+    let result = runtime.block_on(life.serve(bound, at));
+    let pid = life.pid.take();
     logs.flush();
     runtime.shutdown_background();
     if let Some(pid) = pid {
@@ -91,11 +105,17 @@ struct Life<'a> {
     places: &'a Places,
     log: ErrorLog,
     access_logs: AccessLogs,
+    /// What it serves by.
+    config: Config,
+    pid: Option<PidFile>,
+    upgrade: Upgrade,
+    cluster: Cluster,
 }
 
 impl Life<'_> {
-    async fn serve(&self, bound: Bound) -> std::io::Result<()> {
+    async fn serve(&mut self, bound: Bound, at: Option<At>) -> std::io::Result<()> {
         let mut signals = Signals::new()?;
+        self.cluster.follow(at);
         let mut running = bound.start();
         tracing::info!(severity = "notice", "start worker processes");
         if daemon::is_behind() {
@@ -103,7 +123,11 @@ impl Life<'_> {
             daemon::ready(sinks.iter().find_map(|sink| sink.file()).map(|it| it.1))?;
         }
         loop {
-            match signals.next().await {
+            let told = tokio::select! {
+                told = signals.next() => told,
+                () = self.upgrade.ended() => Told::Alone,
+            };
+            match told {
                 Told::End(name) => {
                     said(name, "exiting");
                     running.end().await;
@@ -113,10 +137,24 @@ impl Life<'_> {
                     said("3 (SIGQUIT)", "gracefully shutting down");
                     break;
                 }
+                // As nginx: while another binary runs, it comes back as it was.
+                Told::Reload if self.upgrade.is_on() => {
+                    said("1 (SIGHUP)", "starting workers again");
+                    self.resume(&mut running);
+                }
                 Told::Reload => {
                     said("1 (SIGHUP)", "reconfiguring");
                     self.reload(&mut running);
                 }
+                Told::Upgrade if self.upgrade.is_on() => {
+                    said("12 (SIGUSR2)", "the changing binary signal is ignored");
+                }
+                Told::Upgrade => {
+                    said("12 (SIGUSR2)", "changing binary");
+                    self.upgrade.start(&running.sockets(), self.pid.as_mut());
+                    running.leave_paths(self.upgrade.is_on());
+                }
+                Told::Alone => self.alone(&mut running),
                 Told::Reopen => {
                     said("10 (SIGUSR1)", "reopening logs");
                     self.reopen();
@@ -138,7 +176,7 @@ impl Life<'_> {
                         return Ok(());
                     }
                     Told::Reopen => self.reopen(),
-                    Told::Quit | Told::Reload | Told::Pause => {}
+                    Told::Quit | Told::Reload | Told::Pause | Told::Upgrade | Told::Alone => {}
                 }
             }
         }
@@ -152,22 +190,45 @@ impl Life<'_> {
         }
     }
 
+    /// The other binary has ended: this process is as before.
+    fn alone(&mut self, running: &mut Running) {
+        self.upgrade.over(self.pid.as_mut());
+        running.leave_paths(false);
+        if running.is_paused() {
+            self.resume(running);
+        }
+    }
+
+    /// Serves again by the file it has, after it was told to accept no more.
+    fn resume(&self, running: &mut Running) {
+        match tokio::task::block_in_place(|| running.reload(&self.config)) {
+            Ok(()) => tracing::info!(severity = "notice", "start worker processes"),
+            Err(error) => {
+                let fault = Fault::of(&error);
+                self.log.say(fault.level, &fault.message);
+            }
+        }
+    }
+
     /// Takes the file as it is now; if anything is wrong with it, the process goes on as it was.
-    fn reload(&self, running: &mut Running) {
+    fn reload(&mut self, running: &mut Running) {
         // Names in the file may have to be resolved, which blocks.
         let outcome = tokio::task::block_in_place(|| {
             let config = super::load(self.args, self.places)?;
             let sinks = super::sinks(&config, self.places)?;
+            let at = At::read(&config)?;
             for warning in &config.warnings {
                 let plain = warning.strip_prefix("[warn] ").unwrap_or(warning);
                 self.log.say(LogLevel::Warn, plain);
             }
             running.reload(&config).map_err(|error| Fault::of(&error))?;
-            Ok::<_, Fault>(sinks)
+            Ok::<_, Fault>((sinks, at, config))
         });
         match outcome {
-            Ok(sinks) => {
+            Ok((sinks, at, config)) => {
+                self.cluster.follow(at);
                 self.log.set(sinks);
+                self.config = config;
                 tracing::info!(severity = "notice", "start worker processes");
             }
             Err(fault) => self.log.say(fault.level, &fault.message),
@@ -184,6 +245,10 @@ enum Told {
     Reopen,
     /// WINCH: nothing new, until the next reload.
     Pause,
+    /// USR2: another binary.
+    Upgrade,
+    /// The other binary's process has ended.
+    Alone,
 }
 
 /// The signals, taken in from now on.
@@ -194,6 +259,7 @@ struct Signals {
     hang_up: Signal,
     reopen: Signal,
     pause: Signal,
+    upgrade: Signal,
 }
 
 impl Signals {
@@ -205,6 +271,7 @@ impl Signals {
             hang_up: signal(SignalKind::hangup())?,
             reopen: signal(SignalKind::user_defined1())?,
             pause: signal(SignalKind::window_change())?,
+            upgrade: signal(SignalKind::user_defined2())?,
         })
     }
 
@@ -216,6 +283,7 @@ impl Signals {
             _ = self.hang_up.recv() => Told::Reload,
             _ = self.reopen.recv() => Told::Reopen,
             _ = self.pause.recv() => Told::Pause,
+            _ = self.upgrade.recv() => Told::Upgrade,
         }
     }
 }

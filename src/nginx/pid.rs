@@ -1,6 +1,7 @@
 //! The pid file: written when the process serves, taken away when it ends.
 
 use super::args::Order;
+use super::upgrade::OLD;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -27,6 +28,35 @@ impl PidFile {
         file.write_all(format!("{}\n", std::process::id()).as_bytes())
             .map_err(fail)?;
         Ok(Self { path, file })
+    }
+
+    /// Gives the name up for another process: nginx's `.oldbin`.
+    ///
+    /// # Errors
+    /// nginx's words.
+    pub(super) fn make_old(&mut self) -> Result<(), String> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(OLD);
+        let old = PathBuf::from(name);
+        std::fs::rename(&self.path, &old)
+            .map_err(|error| rename_failed(&self.path, &old, &error))?;
+        self.path = old;
+        Ok(())
+    }
+
+    /// Takes the name back.
+    pub(super) fn make_current(&mut self) {
+        let name = self.path.to_string_lossy().into_owned();
+        let Some(current) = name.strip_suffix(OLD).map(PathBuf::from) else {
+            return;
+        };
+        match std::fs::rename(&self.path, &current) {
+            Ok(()) => self.path = current,
+            Err(error) => {
+                let why = rename_failed(&self.path, &current, &error);
+                tracing::error!(severity = "alert", "{why}");
+            }
+        }
     }
 
     /// Takes it away. Who may not any more (privileges were dropped, and the folder is root's)
@@ -66,6 +96,12 @@ pub(super) fn send(path: &Path, order: Order) -> Result<(), String> {
     })
 }
 
+fn rename_failed(from: &Path, to: &Path, error: &std::io::Error) -> String {
+    let why = super::os_text(error);
+    let (from, to) = (from.display(), to.display());
+    format!("rename() {from} to {to} failed ({why})")
+}
+
 /// nginx's words for a file that cannot be opened.
 pub(super) fn open_failed(path: &Path, error: &std::io::Error) -> String {
     let (path, why) = (path.display(), super::os_text(error));
@@ -90,7 +126,10 @@ mod tests {
             let why = send(&path, Order::Quit).unwrap_err();
             assert!(why.starts_with("invalid PID number"), "{text:?}: {why}");
         }
-        let own = PidFile::write(path.clone()).unwrap();
+        let mut own = PidFile::write(path.clone()).unwrap();
+        own.make_old().unwrap();
+        assert!(!path.exists() && dir.path().join("nginx.pid.oldbin").exists());
+        own.make_current();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text, format!("{}\n", std::process::id()));
         own.remove();

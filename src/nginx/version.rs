@@ -8,10 +8,14 @@ const NGINX: &str = "1.31.5";
 
 /// Modules that nginx has when asked, and that work here.
 const WITH: &[&str] = &[
+    "http_auth_request_module",
+    "http_gunzip_module",
+    "http_gzip_static_module",
     "http_realip_module",
     "http_ssl_module",
     "http_v2_module",
     "stream",
+    "stream_realip_module",
     "stream_ssl_module",
     "stream_ssl_preread_module",
 ];
@@ -19,7 +23,6 @@ const WITH: &[&str] = &[
 /// Modules that nginx has unless told otherwise, and that are not here yet.
 const WITHOUT: &[&str] = &[
     "http_charset_module",
-    "http_gzip_module",
     "http_ssi_module",
     "http_mirror_module",
     "http_userid_module",
@@ -30,18 +33,11 @@ const WITHOUT: &[&str] = &[
     "http_scgi_module",
     "http_grpc_module",
     "http_memcached_module",
-    "http_limit_conn_module",
-    "http_limit_req_module",
     "http_empty_gif_module",
     "http_browser_module",
     "http_tunnel_module",
     "http-cache",
     "stream_limit_conn_module",
-    "stream_pass_module",
-    "stream_set_module",
-    "stream_upstream_hash_module",
-    "stream_upstream_least_time_module",
-    "stream_upstream_random_module",
 ];
 
 /// The line of `-v`.

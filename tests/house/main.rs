@@ -14,9 +14,11 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod behind;
 mod browser;
 mod cluster;
 mod faults;
+mod fed;
 mod ingest;
 mod load;
 mod load_soak;
@@ -27,6 +29,7 @@ mod recordings;
 mod rest_nodes;
 mod settings;
 mod shared_store;
+mod shipped_lb;
 mod spine;
 mod startup;
 mod support;

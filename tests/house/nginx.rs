@@ -1,5 +1,7 @@
 //! The binary as nginx: started, driven and stopped the way systemd, logrotate and people do it.
 
+mod upgrades;
+
 use crate::support::wait_for;
 use crate::support::weir::command;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -175,13 +177,10 @@ fn server(answer: &str) -> String {
     format!("server {{ listen LISTEN; location / {{ return 200 {answer}; }} }}")
 }
 
-#[test]
-fn reloads_under_load_lose_no_request() {
-    let mut nginx = Nginx::start(&server("zero"));
-    nginx.wait_for_answer("zero");
+/// Clients ask without a pause while `work` is done; how many requests, and what failed.
+fn under_load(address: SocketAddr, work: impl FnOnce()) -> (usize, Vec<String>) {
     let (stop, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let address = nginx.address;
-    let failures: Vec<String> = std::thread::scope(|scope| {
+    let failures = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
                 scope.spawn(|| {
@@ -200,21 +199,26 @@ fn reloads_under_load_lose_no_request() {
                 })
             })
             .collect();
+        work();
+        stop.store(true, Ordering::Relaxed);
+        let failures = clients.into_iter().flat_map(|it| it.join().unwrap());
+        failures.collect()
+    });
+    (asked.load(Ordering::Relaxed), failures)
+}
+
+#[test]
+fn reloads_under_load_lose_no_request() {
+    let mut nginx = Nginx::start(&server("zero"));
+    nginx.wait_for_answer("zero");
+    let (asked, failures) = under_load(nginx.address, || {
         for reload in 1..=RELOADS {
             nginx.configure(&server(&format!("v{reload}")));
             nginx.signal("HUP");
             nginx.wait_for_answer(&format!("v{reload}"));
         }
-        stop.store(true, Ordering::Relaxed);
-        clients
-            .into_iter()
-            .flat_map(|it| it.join().unwrap())
-            .collect()
     });
-    println!(
-        "{} requests, {RELOADS} reloads",
-        asked.load(Ordering::Relaxed)
-    );
+    println!("{asked} requests, {RELOADS} reloads");
     assert!(failures.is_empty(), "{failures:?}");
     nginx.order("quit");
     nginx.wait_for_end();

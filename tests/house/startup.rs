@@ -61,7 +61,7 @@ fn nodes_of_a_cluster_need_its_store() {
     let args = ["-t", "-c", file.to_str().unwrap()];
     let (code, _, stderr) = weir(&args, &[("WEIR_DB_TYPE", "embedded")]);
     assert_eq!(code, 1, "{stderr}");
-    for words in ["weir_nodes", "db.type=mongodb", "lb.conf:"] {
+    for words in ["\"cluster\" needs", "db.type=mongodb", "lb.conf:"] {
         assert!(stderr.contains(words), "{words:?} is not in: {stderr}");
     }
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 /// A socket's address.
@@ -144,29 +145,48 @@ pub(super) fn listen(
     if let Some(path) = text.strip_prefix("unix:") {
         return unix(path).map(|addr| vec![addr]);
     }
-    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        let port = port_number(text, port_zero)?;
-        return Ok(vec![Addr::Inet((Ipv4Addr::UNSPECIFIED, port).into())]);
-    }
-    let (host, port) = split_port(text)?;
-    let port = match port {
-        Some(text) => port_number(text, port_zero)?,
-        None => default_port.ok_or(AddrFault::NoPort)?,
+    let bare = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    let (host, port) = if bare {
+        ("*", Some(text))
+    } else {
+        split_port(text)?
     };
-    if host == "*" {
-        return Ok(vec![Addr::Inet((Ipv4Addr::UNSPECIFIED, port).into())]);
-    }
-    let ips = match literal_ip(host)? {
-        Some(ip) => vec![ip],
-        None => resolver.resolve(host),
+    let ports = match port {
+        Some(text) => port_range(text, port_zero)?,
+        None => {
+            let port = default_port.ok_or(AddrFault::NoPort)?;
+            port..=port
+        }
+    };
+    let ips = match host {
+        "*" => vec![Ipv4Addr::UNSPECIFIED.into()],
+        _ => match literal_ip(host)? {
+            Some(ip) => vec![ip],
+            None => resolver.resolve(host),
+        },
     };
     if ips.is_empty() {
         return Err(AddrFault::NotFound);
     }
-    Ok(ips
-        .into_iter()
-        .map(|ip| Addr::Inet(SocketAddr::new(ip, port)))
-        .collect())
+    let of_ip = |ip: IpAddr| {
+        ports
+            .clone()
+            .map(move |port| SocketAddr::new(ip, port).into())
+    };
+    Ok(ips.into_iter().flat_map(of_ip).collect())
+}
+
+/// `PORT` or `FIRST-LAST`.
+fn port_range(text: &str, zero: bool) -> Result<RangeInclusive<u16>, AddrFault> {
+    match text.split_once('-') {
+        None => port_number(text, zero).map(|port| port..=port),
+        Some((first, last)) => {
+            let range = port_number(first, false)?..=port_number(last, false)?;
+            Some(range)
+                .filter(|it| !it.is_empty())
+                .ok_or(AddrFault::Port)
+        }
+    }
 }
 
 fn unix(path: &str) -> Result<Addr, AddrFault> {

@@ -8,8 +8,12 @@
 mod balancing;
 mod checks;
 mod ciphers;
+mod cluster;
 mod guard;
+mod gzip;
+mod host_name;
 mod http;
+mod limits;
 mod listen;
 mod location;
 mod pass;
@@ -107,6 +111,7 @@ pub(super) fn lower(
             kind: Kind::Syntax,
         });
     }
+    cluster::properties(tree, &lowering, &mut config)?;
     listen::check_conflicts(&mut config)?;
     listen::check_tls(&config)?;
     lowering.noops.sort_by_key(|no_op| {

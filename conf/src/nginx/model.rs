@@ -5,6 +5,7 @@
 //! (1.31) unless a field says otherwise.
 
 pub mod guard;
+pub mod gzip;
 pub mod names;
 pub mod proxy;
 pub mod stream;
@@ -17,7 +18,8 @@ pub use proxy::{NextUpstream, Proxy};
 pub use stream::{Stream, StreamServer};
 pub use upstream::{
     BodyTest, CheckMatch, Ejection, HeaderTest, HeaderWant, HealthCheck, Method, NodeKind,
-    Resolver, RetryBudget, SameSite, StatusTest, Sticky, Upstream, UpstreamNodes, UpstreamServer,
+    Resolver, RetryBudget, SameSite, StatusTest, Sticky, Until, Upstream, UpstreamNodes,
+    UpstreamServer,
 };
 
 use std::path::PathBuf;
@@ -38,6 +40,8 @@ pub struct Config {
     pub http: Option<Http>,
     /// The `stream` block.
     pub stream: Option<Stream>,
+    /// `cluster_properties`, for a process that runs as nginx.
+    pub cluster_properties: Option<ClusterProperties>,
     /// Files read, in order.
     pub files: Vec<PathBuf>,
     /// What nginx would print as `[warn]`.
@@ -46,13 +50,23 @@ pub struct Config {
 }
 
 impl Config {
-    /// The first `weir_nodes` there is: a configuration that needs the cluster's store.
+    /// The first `cluster` there is: a configuration that needs the cluster's store.
     #[must_use]
-    pub fn first_weir_nodes(&self) -> Option<&UpstreamNodes> {
+    pub fn first_cluster(&self) -> Option<&UpstreamNodes> {
+        self.clusters().next()
+    }
+
+    /// Whether requests are to go to the node that has their stream.
+    #[must_use]
+    pub fn prefers_owners(&self) -> bool {
+        self.clusters().any(|nodes| nodes.prefer_owner)
+    }
+
+    fn clusters(&self) -> impl Iterator<Item = &UpstreamNodes> {
         let http = self.http.iter().flat_map(|http| &http.upstreams);
         let stream = self.stream.iter().flat_map(|stream| &stream.upstreams);
         http.chain(stream)
-            .find_map(|upstream| upstream.nodes.as_ref())
+            .filter_map(|upstream| upstream.nodes.as_ref())
     }
 
     /// Directives that were accepted and have no effect, in the order they stand.
@@ -60,6 +74,15 @@ impl Config {
     pub fn noops(&self) -> &[NoOp] {
         &self.noops
     }
+}
+
+/// `cluster_properties`: the node properties that say where the cluster's store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterProperties {
+    /// The file; a relative one was looked for beside the main file.
+    pub path: PathBuf,
+    /// Where it stands.
+    pub pos: Pos,
 }
 
 /// A directive that was accepted and has no effect.
@@ -107,6 +130,10 @@ pub struct Http {
     pub servers: Vec<Server>,
     /// Variables that the file makes.
     pub variables: Vec<variable::Variable>,
+    /// `limit_req_zone`
+    pub request_zones: Vec<guard::RequestZone>,
+    /// `limit_conn_zone`
+    pub connection_zones: Vec<guard::Zone>,
     /// Formats and files of access logs, for a process that runs as nginx.
     pub logs: Logs,
 }
@@ -190,6 +217,8 @@ pub struct Common {
     pub body_temp_path: Option<PathBuf>,
     /// What holds for a client before it is served.
     pub guard: guard::Guard,
+    /// Compression of answers.
+    pub gzip: gzip::Gzip,
 }
 
 /// `add_header`

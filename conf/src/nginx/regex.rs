@@ -196,12 +196,19 @@ fn widen(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// PCRE takes a brace that begins no `{n,m}` as itself; the engines here want it escaped.
+/// PCRE takes a brace that begins no `{n,m}` as itself, and what stands from `\Q` to `\E`; the
+/// engines here want it escaped.
 fn plain_braces(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut rest = pattern;
     let mut class = false;
     while let Some(next) = rest.chars().next() {
+        if let Some(quoted) = rest.strip_prefix("\\Q") {
+            let (text, tail) = quoted.split_once("\\E").unwrap_or((quoted, ""));
+            out.push_str(&regex::escape(text));
+            rest = tail;
+            continue;
+        }
         let width = match next {
             '\\' => {
                 // `\x{41}`, `\p{L}`: the brace belongs to the escape.
@@ -266,6 +273,8 @@ mod tests {
             (r"^(a+)\1$", "aaaa", true),
             (r"^(?>a+)b", "aaab", true),
             (r"\/\-\_x", "/-_x", true),
+            (r"^\Qa.b\E.$", "a.bc", true),
+            (r"^\Qa.b\E.$", "axbc", false),
         ] {
             let regex = Regex::new(pattern, false).unwrap();
             assert_eq!(regex.is_match(subject.as_bytes()), matches, "{pattern}");

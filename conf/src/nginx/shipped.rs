@@ -1,4 +1,4 @@
-//! The balancer's configuration that weir runs when it is given none: what `conf/lb.conf` ships.
+//! The balancer's configuration that weir runs when it is given none: what `conf/standalone.conf` ships.
 //!
 //! Why text and not a ready [`super::Config`]: one way in. The all-in-one node reads this through
 //! the same parser as a file of the user's, and a test holds the shipped file to it.
@@ -16,7 +16,7 @@ pub enum Behind<'a> {
     Nodes,
 }
 
-/// The text of the shipped `lb.conf` for these addresses.
+/// The text of the shipped `standalone.conf` for these addresses.
 ///
 /// HTTP comes in at `http_listen` and goes to `edges`; RTMP comes in at `rtmp_listen` and goes to
 /// `origins`, each connection opened with a PROXY protocol line.
@@ -50,7 +50,7 @@ pub fn default_config_text(
 fn servers(out: &mut String, behind: Behind<'_>, role: &str) {
     match behind {
         Behind::Nodes => {
-            let _ = writeln!(out, "        weir_nodes {role};");
+            let _ = writeln!(out, "        cluster role={role};");
         }
         Behind::Servers(addrs) => {
             for addr in addrs {

@@ -274,10 +274,6 @@ const ROWS: &[Row] = &[
         support: Support::Refused,
         ..row("access_log", STREAM | STREAM_SERVER, ONE)
     },
-    Row {
-        support: Support::Refused,
-        ..row("proxy_bind", STREAM | STREAM_SERVER, Args::AtLeast(1))
-    },
 ];
 
 /// Every directive this version takes.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::load::Known;
+
 /// A peer's whole share, in parts: one that begins slowly has fewer.
 pub(super) const RAMP_FULL: u64 = 1000;
 
@@ -78,6 +80,8 @@ pub(super) struct Peer {
     pub(super) outlier: super::outlier::Record,
     /// Since when it is well again, while its share still grows.
     recovered_ms: Option<u64>,
+    /// What it reports of itself.
+    pub(super) load: Known,
     /// Average time of its answers, and when that was learned.
     time_ms: u64,
     timed_ms: u64,
@@ -98,6 +102,7 @@ impl Peer {
             checked_ms: 0,
             outlier: super::outlier::Record::default(),
             recovered_ms: None,
+            load: Known::default(),
             time_ms: 0,
             timed_ms: 0,
         }
@@ -162,7 +167,7 @@ impl Peer {
         self.time_ms.checked_shr(halvings).unwrap_or(0)
     }
 
-    fn share(&self, now_ms: u64) -> u128 {
+    pub(super) fn share(&self, now_ms: u64) -> u128 {
         u128::from(self.spec.weight) * u128::from(self.ramp(now_ms))
     }
 

@@ -36,6 +36,13 @@ impl Walk {
     }
 }
 
+impl Walk {
+    /// Has this peer asked first, unless the client sticks to another.
+    pub fn prefer(&mut self, number: usize) {
+        self.prefer.get_or_insert(number);
+    }
+}
+
 /// The bytes of a client's address that `ip_hash` looks at: three octets of IPv4, the whole of
 /// IPv6, three zeros of anything else.
 #[must_use]

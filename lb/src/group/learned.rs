@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use weir_conf::nginx::model::UpstreamNodes;
-
 use super::{Group, Peer};
 
 impl Group {
@@ -31,14 +29,6 @@ impl Group {
                 self.found(named, peer.addr.clone());
             }
         }
-        let same = |nodes: &UpstreamNodes, old: &UpstreamNodes| nodes.kind == old.kind;
-        if let (Some(nodes), Some(old)) = (&self.nodes, &before.nodes)
-            && same(nodes, old)
-        {
-            for node in known.iter().filter(|it| !it.fixed) {
-                let peer = self.join(node.addr.clone());
-                self.set_healthy(&peer, node.is_healthy());
-            }
-        }
+        self.learn_nodes(before);
     }
 }

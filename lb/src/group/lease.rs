@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tokio::time::Instant;
-use weir_conf::nginx::model::Method;
+use weir_conf::nginx::model::{Method, Until};
 
 use super::{Group, Peer};
 use crate::balance::Outcome;
@@ -24,9 +24,18 @@ impl Lease {
         &self.peer
     }
 
+    /// The connection is there.
+    pub(crate) fn connected(&self) {
+        self.passed(Until::Connect);
+    }
+
     /// The header of an answer has come.
     pub(crate) fn answer_began(&self) {
-        if self.group.method == (Method::LeastTime { last_byte: false }) {
+        self.passed(Until::FirstByte);
+    }
+
+    fn passed(&self, until: Until) {
+        if self.group.method == (Method::LeastTime { until }) {
             self.group.timed(&self.peer, self.since);
         }
     }
@@ -34,9 +43,8 @@ impl Lease {
     /// Gives it back with what became of it.
     pub(crate) fn finish(mut self, outcome: Outcome) {
         self.open = false;
-        let whole = self.group.method == (Method::LeastTime { last_byte: true });
-        if whole && outcome == Outcome::Answered {
-            self.group.timed(&self.peer, self.since);
+        if outcome == Outcome::Answered {
+            self.passed(Until::LastByte);
         }
         self.group.release(&self.peer, outcome, self.retry);
     }

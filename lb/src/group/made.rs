@@ -40,6 +40,7 @@ pub(super) fn rule(method: &Method) -> Rule {
         Method::RoundRobin => Rule::RoundRobin,
         Method::LeastConn => Rule::LeastConn,
         Method::LeastTime { .. } => Rule::LeastTime,
+        Method::LeastLoad => Rule::LeastLoad,
         Method::IpHash => Rule::IpHash,
         Method::Hash { consistent, .. } if *consistent => Rule::Ring,
         Method::Hash { .. } => Rule::Hash,

@@ -28,23 +28,25 @@ pub(crate) struct Kept {
 }
 
 impl Gateway {
-    /// How fast an answer may come, in bytes a second; zero is no limit. `X-Accel-Limit-Rate`
-    /// goes before `proxy_limit_rate`.
+    /// `X-Accel-Limit-Rate`, unless it is to be ignored: how fast the client is answered.
+    pub(crate) fn accel_rate(&self, ctx: &Ctx, headers: &HeaderMap) -> Option<u64> {
+        let value = self.accel(ctx, headers, "x-accel-limit-rate")?;
+        std::str::from_utf8(value).ok()?.parse().ok()
+    }
+
+    /// `proxy_limit_rate`: how fast an answer may come, in bytes a second; zero is no limit.
     pub(crate) fn rate(&self, session: &pingora::proxy::Session, ctx: &Ctx) -> u64 {
         let Some((_, proxy)) = self.proxy(ctx) else {
             return 0;
         };
-        let headers = ctx.upstream_headers.as_ref();
-        let told = headers.and_then(|it| self.accel(ctx, it, "x-accel-limit-rate"));
-        let told = told.and_then(|it| std::str::from_utf8(it).ok()?.parse().ok());
-        told.unwrap_or_else(|| match &proxy.model.passing.limit_rate {
+        match &proxy.model.passing.limit_rate {
             Rate::Fixed(rate) => *rate,
             Rate::Variable(template) => {
                 let text = self.values(session, ctx).value(template).into_owned();
                 let text = String::from_utf8_lossy(&text).into_owned();
                 weir_conf::nginx::size_bytes(&text).unwrap_or(0)
             }
-        })
+        }
     }
 
     /// `X-Accel-Redirect`, unless it is to be ignored.

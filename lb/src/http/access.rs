@@ -1,10 +1,14 @@
-//! Who may come in: `allow`, `deny`, `auth_basic`, `satisfy`.
+//! Who may come in: `allow`, `deny`, `auth_basic`, `auth_request`, `satisfy`.
 //!
 //! Passwords are compared with what stands in the user file, which is read for each request as
 //! nginx reads it, up to [`USER_FILE_BYTES_MAX`]; neither is ever logged.
 
+use std::ffi::OsStr;
 use std::io::Read as _;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::time::Duration;
 
 use base64::Engine as _;
 use pingora::proxy::Session;
@@ -12,6 +16,7 @@ use weir_conf::nginx::model::web::{AccessRule, AuthBasic, Who};
 
 use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
+use super::reply::Step;
 
 /// Most of a user file that is read.
 const USER_FILE_BYTES_MAX: u64 = 4 << 20;
@@ -19,20 +24,44 @@ const USER_FILE_BYTES_MAX: u64 = 4 << 20;
 impl Gateway {
     /// The access phase.
     pub(super) fn access(&self, session: &Session, ctx: &mut Ctx) -> Phase {
+        if ctx.inner.is_some() {
+            return Phase::Try;
+        }
         let web = self.web(ctx);
         let by_address = allowed(&web.access, ctx.remote().map(|addr| addr.ip()));
         let any = web.satisfy_any;
+        let mut refused = None;
         match by_address {
-            Some(false) if !any || web.auth.is_none() => return Phase::Fail(403),
+            Some(false) if any => refused = Some(403),
+            Some(false) => return Phase::Fail(403),
             Some(true) if any => return Phase::Try,
             _ => {}
         }
-        let Some(auth) = &web.auth else {
-            return Phase::Try;
-        };
-        match self.authenticate(auth, session, ctx) {
-            Ok(()) => Phase::Try,
-            Err(status) => Phase::Fail(status),
+        if let Some(auth) = &web.auth {
+            match self.authenticate(auth, session, ctx) {
+                Ok(()) if any => return Phase::Try,
+                Ok(()) => {}
+                Err(status @ (401 | 403)) if any => refused = Some(status),
+                Err(status) => return self.refuse(ctx, status),
+            }
+        }
+        if self.common(ctx).guard.auth_request.is_some() {
+            return Phase::Answer(Box::new(Step::Ask(refused)));
+        }
+        match refused {
+            Some(status) => self.refuse(ctx, status),
+            None => Phase::Try,
+        }
+    }
+
+    /// Refuses a request; after a while (`auth_delay`) if it showed nothing that lets in.
+    pub(super) fn refuse(&self, ctx: &Ctx, status: u16) -> Phase {
+        match self.common(ctx).guard.auth_delay_ms {
+            ms if ms > 0 && status == 401 => {
+                let wait = Step::Wait(Duration::from_millis(ms), Box::new(Phase::Fail(401)));
+                Phase::Answer(Box::new(wait))
+            }
+            _ => Phase::Fail(status),
         }
     }
 
@@ -49,6 +78,7 @@ impl Gateway {
             return Err(403);
         };
         let file = self.values(session, ctx).value(file).into_owned();
+        let file = auth.prefix.join(OsStr::from_bytes(&file));
         let Some(hash) = look_up(&file, &user)? else {
             return Err(challenge(ctx, &realm));
         };
@@ -60,7 +90,7 @@ impl Gateway {
 }
 
 fn challenge(ctx: &mut Ctx, realm: &str) -> u16 {
-    ctx.flow.challenge = Some(format!("Basic realm=\"{realm}\""));
+    ctx.flow.challenges = vec![format!("Basic realm=\"{realm}\"")];
     401
 }
 
@@ -92,14 +122,12 @@ pub(super) fn credentials(session: &Session) -> Option<(String, String)> {
 }
 
 /// The hash a user file has for a user.
-fn look_up(path: &[u8], user: &str) -> Result<Option<String>, u16> {
-    use std::os::unix::ffi::OsStrExt as _;
-    let path = std::ffi::OsStr::from_bytes(path);
+fn look_up(path: &Path, user: &str) -> Result<Option<String>, u16> {
     let mut text = Vec::new();
     let read = std::fs::File::open(path)
         .and_then(|file| file.take(USER_FILE_BYTES_MAX).read_to_end(&mut text));
     if let Err(error) = read {
-        let file = path.to_string_lossy();
+        let file = path.display();
         tracing::error!(%error, "open() \"{file}\" failed");
         return Err(match error.kind() {
             std::io::ErrorKind::NotFound => 403,

@@ -43,11 +43,11 @@ impl Gateway {
                 reply = page;
             }
         }
-        if reply.status == 401
-            && let Some(challenge) = ctx.flow.challenge.take()
-        {
-            let name = "WWW-Authenticate".to_owned();
-            reply.headers.push((name, challenge.into_bytes()));
+        if reply.status == 401 {
+            for challenge in std::mem::take(&mut ctx.flow.challenges) {
+                let name = "WWW-Authenticate".to_owned();
+                reply.headers.push((name, challenge.into_bytes()));
+            }
         }
         if let Some(kept) = ctx.kept.take() {
             reply.content_type = kept.content_type.unwrap_or(reply.content_type);

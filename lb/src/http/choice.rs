@@ -1,4 +1,5 @@
-//! What a request says of the peer it should go to: a key to hash, a cookie it sticks by.
+//! What a request says of the peer it should go to: a key to hash, a cookie it sticks by, a
+//! stream that one of them has.
 //!
 //! A cookie's value is the MD5 of its server's address, as nginx's is: it names the server to
 //! every balancer with the same configuration, without telling the address. It guards nothing:
@@ -16,10 +17,28 @@ use super::proxy::{Ctx, Gateway};
 use super::vars::Values;
 use crate::balance::{Walk, address_key};
 use crate::group::Group;
+use crate::owners::stream_of;
 
 impl Gateway {
     /// The beginning of a request's way over the peers.
-    pub(crate) fn walk(&self, session: &Session, ctx: &Ctx, group: &Group) -> Walk {
+    pub(crate) async fn walk(&self, session: &Session, ctx: &Ctx, group: &Group) -> Walk {
+        let mut walk = self.own_way(session, ctx, group);
+        if group.prefers_owner()
+            && let Some(owner) = self.owner(session, ctx, group).await
+        {
+            walk.prefer(owner);
+        }
+        walk
+    }
+
+    /// The number of the peer that has the stream which the path names.
+    async fn owner(&self, session: &Session, ctx: &Ctx, group: &Group) -> Option<usize> {
+        let stream = stream_of(&self.values(session, ctx).path())?;
+        let address = self.owners.of(&stream).await?;
+        group.at(&address)
+    }
+
+    fn own_way(&self, session: &Session, ctx: &Ctx, group: &Group) -> Walk {
         let key = match &group.method {
             Method::IpHash => address_key(ctx.remote().map(|addr| addr.ip())),
             Method::Hash { key, .. } => self.values(session, ctx).value(key).into_owned(),

@@ -7,9 +7,12 @@ use tokio::time::Instant;
 use super::accel::Kept;
 use super::conn::Conn;
 use super::flow::Flow;
+use super::inner::Inner;
+use super::limits::Limited;
+use super::pace::Pace;
 use super::real_ip::Behind;
 use super::replay::Spooled;
-use super::reply::Reply;
+use super::reply::{Reply, Step};
 use super::target::Target;
 use super::tries::Tries;
 use crate::balance::Walk;
@@ -21,6 +24,16 @@ pub(crate) struct Ctx {
     pub(crate) conn: Option<Arc<Conn>>,
     /// Who a believed proxy stands for.
     pub(crate) behind: Option<Behind>,
+    /// It is made inside for another.
+    pub(crate) inner: Option<Box<Inner>>,
+    /// There is a file that is compressed already.
+    pub(crate) gzip_made: bool,
+    /// What `limit_req` and `limit_conn` said.
+    pub(crate) limited: Limited,
+    /// How fast an upstream's answer goes on, once that is known.
+    pub(crate) pace: Option<Option<Pace>>,
+    /// Where to go on once it has waited.
+    pub(crate) resume: Option<Step>,
     pub(crate) started: Instant,
     /// Place of the server.
     pub(crate) server: usize,
@@ -63,7 +76,7 @@ pub(crate) struct Ctx {
     /// What a URL with variables came to.
     pub(crate) target: Option<Target>,
     pub(crate) tries: Tries,
-    /// How fast the answer may come, in bytes a second; zero is no limit.
+    /// How fast an upstream's answer may come, in bytes a second; zero is no limit.
     pub(crate) rate: u64,
     /// Headers of an answer that was given up for the one to come.
     pub(crate) kept: Option<Box<Kept>>,
@@ -79,6 +92,11 @@ impl Ctx {
         Self {
             conn: None,
             behind: None,
+            inner: None,
+            gzip_made: false,
+            limited: Limited::default(),
+            pace: None,
+            resume: None,
             started: Instant::now(),
             server: 0,
             location: None,
@@ -106,6 +124,15 @@ impl Ctx {
             accel: None,
             body_set: false,
         }
+    }
+
+    /// Forgets the upstream that was tried: another is to be asked.
+    pub(crate) fn start_over(&mut self) {
+        self.tried.clear();
+        self.stale_tries = 0;
+        self.sent = false;
+        self.target = None;
+        self.walk = None;
     }
 
     /// Bytes of the request's body, as far as they are known.

@@ -71,15 +71,40 @@ impl Gateway {
         match self.run(session, ctx, phase) {
             Step::Reply(reply) => ctx.pending = Some(reply),
             Step::Close => {}
-            Step::Proxy if is_lost(session, ctx) => {}
-            Step::Proxy => {
-                ctx.tried.clear();
-                ctx.stale_tries = 0;
-                ctx.sent = false;
-                ctx.target = None;
-                ctx.walk = None;
+            // On to the hook that may wait.
+            step @ (Step::Wait(..) | Step::Ask(_)) => {
+                ctx.resume = Some(step);
                 error.set_retry(true);
             }
+            Step::Proxy if is_lost(session, ctx) => {}
+            Step::Proxy => {
+                ctx.start_over();
+                error.set_retry(true);
+            }
+        }
+    }
+
+    /// Goes on to the page of an error that had to wait on its way.
+    ///
+    /// # Errors
+    /// It is an answer of our own, which waits to be given.
+    pub(crate) async fn resume(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        from: Step,
+    ) -> pingora::Result<()> {
+        match self.go_on(session, ctx, from).await {
+            Step::Proxy if !is_lost(session, ctx) => {
+                ctx.start_over();
+                Ok(())
+            }
+            Step::Reply(reply) => {
+                let status = reply.status;
+                ctx.pending = Some(reply);
+                Err(Error::new_in(ErrorType::HTTPStatus(status)))
+            }
+            _ => Err(Error::new_in(ErrorType::HTTPStatus(500))),
         }
     }
 

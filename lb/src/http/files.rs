@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use http::Method;
 use pingora::proxy::Session;
+use weir_conf::nginx::model::gzip::Made;
 use weir_conf::nginx::model::web::{Alias, TryLast};
 
 use super::machine::Phase;
@@ -106,6 +107,9 @@ impl Gateway {
             return Phase::Fail(405);
         }
         let file = self.file_path(session, ctx, &path);
+        if reads && let Some(phase) = self.gzip_static(session, ctx, &path, &file) {
+            return phase;
+        }
         let opened = open(&file);
         let (file, meta) = match opened {
             Ok(found) => found,
@@ -124,6 +128,32 @@ impl Gateway {
         let body = FileBody::new(file, &meta);
         let kind = self.type_of(ctx, &path);
         Phase::Answer(Box::new(Step::Reply(Reply::file(kind, body))))
+    }
+
+    /// `gzip_static`: the file that is compressed already, if there is one and it is taken.
+    fn gzip_static(
+        &self,
+        session: &Session,
+        ctx: &mut Ctx,
+        path: &[u8],
+        file: &[u8],
+    ) -> Option<Phase> {
+        let made = self.common(ctx).gzip.made;
+        if made == Made::Off {
+            return None;
+        }
+        let (file, meta) = open(&[file, b".gz"].concat()).ok()?;
+        if !meta.is_file() {
+            return None;
+        }
+        ctx.gzip_made |= made == Made::On;
+        if made == Made::On && !self.takes_gzip(session, ctx) {
+            return None;
+        }
+        let mut reply = Reply::file(self.type_of(ctx, path), FileBody::new(file, &meta));
+        let coding = ("Content-Encoding".to_owned(), b"gzip".to_vec());
+        reply.headers.push(coding);
+        Some(Phase::Answer(Box::new(Step::Reply(reply))))
     }
 
     fn index(&self, session: &Session, ctx: &mut Ctx, path: &[u8]) -> Phase {

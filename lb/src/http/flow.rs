@@ -35,9 +35,9 @@ pub(crate) struct Flow {
     /// Whether the path of an aliased location is put behind its directory.
     pub(crate) add_path: bool,
     /// `WWW-Authenticate` for a 401.
-    pub(crate) challenge: Option<String>,
-    /// `$limit_rate`
-    pub(crate) limit_rate: u64,
+    pub(crate) challenges: Vec<String>,
+    /// `$limit_rate`, in bytes a second, if it was set or is known; zero is no limit.
+    pub(crate) limit_rate: Option<u64>,
     id: OnceLock<String>,
     slots: Mutex<Vec<Option<Arc<[u8]>>>>,
     captures: Mutex<Option<Captures>>,
@@ -56,8 +56,8 @@ impl Default for Flow {
             err_status: 0,
             as_get: false,
             add_path: false,
-            challenge: None,
-            limit_rate: 0,
+            challenges: Vec::new(),
+            limit_rate: None,
             id: OnceLock::new(),
             slots: Mutex::default(),
             captures: Mutex::default(),
@@ -80,6 +80,16 @@ impl Flow {
         if let Some(slot) = slots.get_mut(place) {
             *slot = Some(value.into());
         }
+    }
+
+    /// All values of variables of the file's.
+    pub(crate) fn slots(&self) -> Vec<Option<Arc<[u8]>>> {
+        lock(&self.slots).clone()
+    }
+
+    /// Begins with these values.
+    pub(crate) fn take_slots(&self, slots: Vec<Option<Arc<[u8]>>>) {
+        *lock(&self.slots) = slots;
     }
 
     /// What group `n` of the last expression that matched took in.

@@ -16,6 +16,7 @@ use super::site::Do;
 use super::uri;
 
 /// Where to go on.
+#[derive(Debug)]
 pub(crate) enum Phase {
     /// The server's own rewriting.
     Server,
@@ -25,6 +26,8 @@ pub(crate) enum Phase {
     Rewrite,
     /// Whether the path changed.
     After,
+    /// How much may be asked.
+    Preaccess,
     /// Who may come in.
     Access,
     /// `try_files`
@@ -38,7 +41,31 @@ pub(crate) enum Phase {
 }
 
 impl Gateway {
-    /// Goes through the phases to the end.
+    /// Goes through the phases to the end, and waits where it must.
+    pub(crate) async fn go(&self, session: &mut Session, ctx: &mut Ctx, from: Phase) -> Step {
+        let step = self.run(session, ctx, from);
+        self.go_on(session, ctx, step).await
+    }
+
+    /// Goes on from where a request waits.
+    pub(crate) async fn go_on(&self, session: &mut Session, ctx: &mut Ctx, from: Step) -> Step {
+        let mut step = from;
+        loop {
+            step = match step {
+                Step::Wait(time, phase) => {
+                    tokio::time::sleep(time).await;
+                    self.run(session, ctx, *phase)
+                }
+                Step::Ask(refused) => {
+                    let phase = self.ask(session, ctx, refused).await;
+                    self.run(session, ctx, phase)
+                }
+                end => return end,
+            };
+        }
+    }
+
+    /// Goes through the phases to the end, or to where it must wait.
     pub(crate) fn run(&self, session: &Session, ctx: &mut Ctx, from: Phase) -> Step {
         let mut phase = from;
         loop {
@@ -47,10 +74,8 @@ impl Gateway {
                 Phase::Find => self.find(session, ctx),
                 Phase::Rewrite => self.at_location(session, ctx),
                 Phase::After => after(ctx),
-                Phase::Access => {
-                    self.find_client(session, ctx);
-                    self.access(session, ctx)
-                }
+                Phase::Preaccess => self.preaccess(session, ctx),
+                Phase::Access => self.access(session, ctx),
                 Phase::Try => self.try_files(session, ctx),
                 Phase::Content => self.content(session, ctx),
                 Phase::Fail(status) => self.fail(session, ctx, status),
@@ -205,7 +230,7 @@ impl Gateway {
 
 fn after(ctx: &mut Ctx) -> Phase {
     if !ctx.flow.changed {
-        return Phase::Access;
+        return Phase::Preaccess;
     }
     if ctx.flow.change() {
         return Phase::Find;

@@ -13,9 +13,12 @@ use pingora::{Error, ErrorType};
 use weir_conf::nginx::model::proxy::Bind;
 use weir_conf::nginx::model::{Common, Server as ServerModel};
 
+use super::body::linger;
 use super::conn::{self, Conn};
 pub(crate) use super::ctx::Ctx;
 use super::failure::{Stage, has_begun, status_for, unanswered};
+use super::gzip::Recoding;
+use super::inner;
 use super::log::Logs;
 use super::machine::Phase;
 use super::reply::{Reply, Step};
@@ -25,10 +28,7 @@ use super::site::{Location, Site};
 use super::tries::{header_bytes, request_bytes};
 use super::vars::Values;
 use crate::balance::Outcome;
-
-/// After an error answer, how long what the client still sends is read, so that it sees the
-/// answer and not a reset.
-const LINGER: Duration = Duration::from_secs(2);
+use crate::owners::StreamOwners;
 
 /// The proxy of one `http` block.
 #[derive(Debug)]
@@ -36,6 +36,8 @@ pub(crate) struct Gateway {
     pub(crate) site: Arc<Site>,
     /// For a request that no server was found for, which cannot be.
     pub(crate) fallback: Common,
+    /// Who has a stream.
+    pub(crate) owners: StreamOwners,
     /// Access logs in files.
     pub(crate) logs: Option<Logs>,
 }
@@ -80,8 +82,12 @@ impl ProxyHttp for Gateway {
         Ctx::new()
     }
 
-    /// No modules: there is no compression here.
-    fn init_downstream_modules(&self, _: &mut pingora::modules::http::HttpModules) {}
+    /// Modules of ours alone.
+    fn init_downstream_modules(&self, modules: &mut pingora::modules::http::HttpModules) {
+        if self.site.recodes {
+            modules.add_module(Box::new(Recoding));
+        }
+    }
 
     /// [`super::serve`] hands the connection over this way for every request.
     fn on_connection_reuse(
@@ -93,7 +99,14 @@ impl ProxyHttp for Gateway {
         ctx.conn = previous.downcast::<Arc<Conn>>().ok().map(|conn| *conn);
     }
 
+    fn allow_spawning_subrequest(&self, _: &Session, _: &Ctx) -> bool {
+        self.site.asks_inside
+    }
+
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
+        if let Some(inner) = inner::of_session(session) {
+            return self.receive_inner(session, ctx, inner).await;
+        }
         if ctx.conn.is_none() {
             ctx.conn = conn::of_session(session);
         }
@@ -105,6 +118,9 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         ctx: &mut Ctx,
     ) -> pingora::Result<Box<HttpPeer>> {
+        if let Some(step) = ctx.resume.take() {
+            self.resume(session, ctx, step).await?;
+        }
         let Some((_, proxy)) = self.proxy(ctx) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
         };
@@ -117,7 +133,7 @@ impl ProxyHttp for Gateway {
         };
         let mut walk = match ctx.walk.take() {
             Some(walk) => walk,
-            None => self.walk(session, ctx, &group),
+            None => self.walk(session, ctx, &group).await,
         };
         let lease = group.acquire_for(&mut walk, &ctx.tried);
         ctx.walk = Some(walk);
@@ -205,6 +221,9 @@ impl ProxyHttp for Gateway {
             return Err(Error::new_up(ErrorType::InvalidHTTPHeader));
         }
         ctx.tries.answered(status, header_bytes(response));
+        if let Some(rate) = self.accel_rate(ctx, &response.headers) {
+            ctx.flow.limit_rate = Some(rate);
+        }
         ctx.answered = true;
         ctx.status = Some(status);
         if let Some(lease) = &ctx.lease {
@@ -223,10 +242,9 @@ impl ProxyHttp for Gateway {
         }
         if status >= 300 && self.web(ctx).intercept_errors && self.has_page(ctx, status) {
             ctx.intercepted = true;
-            let challenges = response.headers.get_all("www-authenticate").iter();
-            let challenges: Vec<_> = challenges.filter_map(|it| it.to_str().ok()).collect();
-            // A list is one header's worth (RFC 9110 section 5.3).
-            ctx.flow.challenge = (!challenges.is_empty()).then(|| challenges.join(", "));
+            let all = response.headers.get_all("www-authenticate").iter();
+            let texts = all.filter_map(|it| Some(it.to_str().ok()?.to_owned()));
+            ctx.flow.challenges = texts.collect();
             return Err(Error::new_up(ErrorType::HTTPStatus(status)));
         }
         if status == 101 {
@@ -236,7 +254,7 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    /// `proxy_limit_rate` and `X-Accel-Limit-Rate`: how long to wait after a piece.
+    /// `proxy_limit_rate`: how long to wait after a piece.
     fn upstream_response_body_filter(
         &self,
         _: &mut Session,
@@ -249,13 +267,25 @@ impl ProxyHttp for Gateway {
         Ok(pause(bytes, ctx.rate))
     }
 
+    /// `limit_rate`: how long a piece waits.
+    fn response_body_filter(
+        &self,
+        session: &mut Session,
+        body: &mut Option<Bytes>,
+        _: bool,
+        ctx: &mut Ctx,
+    ) -> pingora::Result<Option<Duration>> {
+        Ok(self.wait_for(session, ctx, body.as_ref().map_or(0, Bytes::len)))
+    }
+
     async fn response_filter(
         &self,
         session: &mut Session,
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        self.adjust(session, response, ctx)
+        self.adjust(session, response, ctx)?;
+        self.recode(session, ctx, response)
     }
 
     fn fail_to_connect(
@@ -296,14 +326,13 @@ impl ProxyHttp for Gateway {
             session.set_keepalive(None);
             let reply = match ctx.pending.take() {
                 Some(reply) => reply,
-                None => match self.run(session, ctx, Phase::Fail(status)) {
+                None => match self.go(session, ctx, Phase::Fail(status)).await {
                     Step::Reply(reply) => reply,
                     // Too late for another upstream.
-                    Step::Close | Step::Proxy => Reply::page(status),
+                    _ => Reply::page(status),
                 },
             };
-            let reply = self.finish(session, ctx, reply);
-            if reply.send(session).await.is_ok() {
+            if self.give(session, ctx, reply).await.is_ok() {
                 linger(session).await;
             }
         }
@@ -329,6 +358,10 @@ impl ProxyHttp for Gateway {
             .response_written()
             .map(|header| header.status.as_u16());
         let status = written.unwrap_or_else(unanswered);
+        if let Some(mut inner) = ctx.inner.take() {
+            self.tell(session, ctx, &mut inner, status);
+            return;
+        }
         let group = self.group(ctx);
         let metrics = group
             .as_ref()
@@ -357,11 +390,4 @@ impl ProxyHttp for Gateway {
     ) -> bool {
         true
     }
-}
-
-/// Reads on for a moment what the client is still sending.
-async fn linger(session: &mut Session) {
-    let drain = async { while let Ok(Some(_)) = session.read_request_body().await {} };
-    // Over time: it is cut.
-    let _ = tokio::time::timeout(LINGER, drain).await;
 }

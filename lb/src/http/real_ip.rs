@@ -12,7 +12,7 @@ use weir_conf::nginx::model::guard::{RealIp, ToldBy};
 use super::proxy::{Ctx, Gateway};
 
 /// Who a request is from, if that is not who is connected.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Behind {
     addr: SocketAddr,
     text: String,

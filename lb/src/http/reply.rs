@@ -1,12 +1,17 @@
 //! Answers the balancer gives itself: `return`, files, and the pages for what went wrong.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
+use http::header::CONTENT_LENGTH;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use tokio::time::Instant;
+
+use super::machine::Phase;
+use super::pace::Pace;
 
 /// What the `Server` header of our own answers says.
 pub(crate) const SERVER: &str = "weir";
@@ -23,6 +28,10 @@ pub(crate) enum Step {
     Close,
     /// It goes to the location's upstream.
     Proxy,
+    /// It goes on from there after this time.
+    Wait(Duration, Box<Phase>),
+    /// Another place is asked whether it may pass; what the rules before said, if any may let in.
+    Ask(Option<u16>),
 }
 
 /// An answer.
@@ -128,7 +137,8 @@ impl Reply {
         }
     }
 
-    fn header(&self) -> pingora::Result<ResponseHeader> {
+    /// Its header.
+    pub(super) fn header(&self) -> pingora::Result<ResponseHeader> {
         let mut header = ResponseHeader::build(self.status, Some(4 + self.headers.len()))?;
         header.insert_header("Server", SERVER)?;
         header.insert_header("Date", httpdate::fmt_http_date(now()))?;
@@ -147,24 +157,47 @@ impl Reply {
         Ok(header)
     }
 
-    /// Writes it. A HEAD request and statuses without a body get the header alone.
-    pub(crate) async fn send(self, session: &mut Session) -> pingora::Result<()> {
-        let header = Box::new(self.header()?);
-        let bare = !has_body(self.status)
-            || self.length() == 0
-            || session.req_header().method == http::Method::HEAD;
+    /// Writes it behind its header. A HEAD request and statuses without a body get the header alone.
+    pub(crate) async fn send(
+        self,
+        session: &mut Session,
+        header: ResponseHeader,
+        mut pace: Option<Pace>,
+    ) -> pingora::Result<()> {
+        // Without a length it has an end to be told of.
+        let is_empty = self.length() == 0 && header.headers.contains_key(CONTENT_LENGTH);
+        let header = Box::new(header);
+        let bare =
+            !has_body(self.status) || is_empty || session.req_header().method == http::Method::HEAD;
         session.write_response_header(header, bare).await?;
         if bare {
             return Ok(());
         }
         match self.body {
-            Body::Bytes(bytes) => session.write_response_body(Some(bytes), true).await,
-            Body::File(file) => send_file(file, session).await,
+            Body::Bytes(bytes) => {
+                wait(&mut pace, bytes.len()).await;
+                session.write_response_body(Some(bytes), true).await
+            }
+            Body::File(file) => send_file(file, session, pace).await,
         }
     }
 }
 
-async fn send_file(body: FileBody, session: &mut Session) -> pingora::Result<()> {
+/// Waits until a piece of so many bytes is due.
+async fn wait(pace: &mut Option<Pace>, bytes: usize) {
+    let time = pace
+        .as_mut()
+        .and_then(|pace| pace.wait(bytes, Instant::now()));
+    if let Some(time) = time {
+        tokio::time::sleep(time).await;
+    }
+}
+
+async fn send_file(
+    body: FileBody,
+    session: &mut Session,
+    mut pace: Option<Pace>,
+) -> pingora::Result<()> {
     let fault = |error| {
         pingora::Error::because(
             pingora::ErrorType::FileReadError,
@@ -179,8 +212,9 @@ async fn send_file(body: FileBody, session: &mut Session) -> pingora::Result<()>
             .await
             .map_err(fault)?;
     }
+    let most = pace.map_or(PIECE_BYTES, |pace| pace.piece_bytes(PIECE_BYTES));
     while left > 0 {
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(most);
         let mut piece = BytesMut::with_capacity(wanted);
         while piece.len() < wanted {
             let mut rest = (&mut file).take((wanted - piece.len()) as u64);
@@ -191,6 +225,7 @@ async fn send_file(body: FileBody, session: &mut Session) -> pingora::Result<()>
             }
         }
         left -= piece.len() as u64;
+        wait(&mut pace, piece.len()).await;
         session
             .write_response_body(Some(piece.freeze()), left == 0)
             .await?;
@@ -202,7 +237,7 @@ async fn send_file(body: FileBody, session: &mut Session) -> pingora::Result<()>
 pub(super) fn now() -> SystemTime {
     use weir_cluster::WallClock as _;
     let ms = u64::try_from(weir_cluster::SystemClock.now_ms()).unwrap_or(0);
-    SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(ms)
+    SystemTime::UNIX_EPOCH + Duration::from_millis(ms)
 }
 
 /// nginx's own statuses are for error pages alone: without one the client sees 400 and why.
@@ -227,7 +262,7 @@ fn page_text(status: u16, what: Option<&str>) -> Bytes {
 }
 
 /// RFC 9110 section 6.4.1: 1xx, 204 and 304 have none.
-fn has_body(status: u16) -> bool {
+pub(super) fn has_body(status: u16) -> bool {
     !matches!(status, 100..=199 | 204 | 304)
 }
 

@@ -16,7 +16,7 @@ use weir_conf::nginx::model::Common;
 
 use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
-use super::reply::Step;
+use super::reply::{Reply, Step};
 use super::route::host_name;
 use super::site::{AddHeader, Server};
 use super::uri;
@@ -43,15 +43,25 @@ impl Gateway {
             Err(status) => {
                 // The server is not known for sure: answer and close, as nginx does.
                 session.set_keepalive(None);
-                self.run(session, ctx, Phase::Fail(status))
+                self.go(session, ctx, Phase::Fail(status)).await
             }
             Ok(()) => {
                 self.find_client(session, ctx);
-                let step = self.run(session, ctx, Phase::Server);
+                let step = self.go(session, ctx, Phase::Server).await;
                 self.apply(session, ctx);
                 step
             }
         };
+        self.conclude(session, ctx, step).await
+    }
+
+    /// Does what the phases came to. `Ok(true)` if the request was answered.
+    pub(super) async fn conclude(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        step: Step,
+    ) -> pingora::Result<bool> {
         match step {
             Step::Close => {
                 session.set_keepalive(None);
@@ -66,14 +76,29 @@ impl Gateway {
                 Ok(false)
             }
             Step::Reply(reply) => {
-                let reply = self.finish(session, ctx, reply);
                 if reply.status < 400 && announced(session) <= DISCARD_BYTES_MAX {
                     keep_open(session);
                 }
-                reply.send(session).await?;
+                self.give(session, ctx, reply).await?;
                 Ok(true)
             }
+            // `go` has waited.
+            Step::Wait(..) | Step::Ask(_) => Ok(true),
         }
+    }
+
+    /// Gives an answer of our own.
+    pub(super) async fn give(
+        &self,
+        session: &mut Session,
+        ctx: &mut Ctx,
+        reply: Reply,
+    ) -> pingora::Result<()> {
+        let reply = self.finish(session, ctx, reply);
+        let pace = self.pace(session, ctx);
+        let mut header = reply.header()?;
+        self.recode(session, ctx, &mut header)?;
+        reply.send(session, header, pace).await
     }
 
     fn choose(&self, session: &Session, ctx: &mut Ctx) -> Result<(), u16> {

@@ -24,17 +24,27 @@ impl Hosts {
     /// Servers in the order of the file, each with its place and whether it is the default here.
     /// The first is the default if none says so; of two with one name the first wins.
     pub(crate) fn new<'a>(servers: impl IntoIterator<Item = (usize, &'a Server, bool)>) -> Self {
+        Self::of(servers.into_iter().map(|(index, server, is_default)| {
+            let names = (server.names.as_slice(), server.name_regexes.as_slice());
+            (index, names, is_default)
+        }))
+    }
+
+    /// [`Self::new`] of names and those of them that are expressions.
+    pub(crate) fn of<'a>(
+        servers: impl IntoIterator<Item = (usize, (&'a [String], &'a [Regex]), bool)>,
+    ) -> Self {
         let mut hosts = Self::default();
         let mut first = None;
-        for (index, server, is_default) in servers {
+        for (index, (names, regexes), is_default) in servers {
             if first.is_none() || is_default {
                 hosts.default = index;
             }
             first.get_or_insert(index);
-            for name in server.names.iter().filter(|name| !name.starts_with('~')) {
+            for name in names.iter().filter(|name| !name.starts_with('~')) {
                 hosts.names.insert(name, index);
             }
-            let regexes = server.name_regexes.iter();
+            let regexes = regexes.iter();
             hosts
                 .regexes
                 .extend(regexes.map(|regex| (regex.clone(), index)));

@@ -182,7 +182,8 @@ impl Gateway {
     }
 }
 
-fn set(ctx: &mut Ctx, target: Target, value: Vec<u8>) {
+/// Sets a variable.
+pub(super) fn set(ctx: &mut Ctx, target: Target, value: Vec<u8>) {
     match target {
         Target::User(place) => ctx.flow.set_slot(place, &value),
         Target::Args => {
@@ -191,7 +192,7 @@ fn set(ctx: &mut Ctx, target: Target, value: Vec<u8>) {
         }
         Target::LimitRate => {
             let text = String::from_utf8_lossy(&value).into_owned();
-            ctx.flow.limit_rate = weir_conf::nginx::size_bytes(&text).unwrap_or(0);
+            ctx.flow.limit_rate = Some(weir_conf::nginx::size_bytes(&text).unwrap_or(0));
         }
     }
 }

@@ -25,7 +25,7 @@ use super::log::Logs;
 use super::proxy::Gateway;
 use super::route::Hosts;
 use super::site::Site;
-use crate::access_log::AccessLogs;
+use crate::LbOptions;
 use crate::error::LbError;
 use crate::group::Group;
 use crate::listen::Accepted;
@@ -52,7 +52,7 @@ impl Front {
     pub(crate) fn new(
         http: &Http,
         metrics: &Metrics,
-        logs: Option<&AccessLogs>,
+        options: &LbOptions,
     ) -> Result<Self, LbError> {
         let site = Arc::new(Site::new(http, metrics)?);
         let conf = ServerConf {
@@ -66,7 +66,10 @@ impl Front {
         let gateway = Gateway {
             site: Arc::clone(&site),
             fallback: fallback(),
-            logs: logs.map(|all| Logs::open(http, all)).transpose()?,
+            owners: options.owners.clone(),
+            logs: (options.access_logs.as_ref())
+                .map(|all| Logs::open(http, all))
+                .transpose()?,
         };
         let mut proxy = http_proxy(&Arc::new(conf), gateway);
         let mut options = HttpServerOptions::default();
@@ -78,6 +81,11 @@ impl Front {
             site,
             serial: AtomicU64::new(1),
         })
+    }
+
+    /// Takes over what the one before has counted.
+    pub(crate) fn learn(&self, before: &Self) {
+        self.site.learn(&before.site);
     }
 
     pub(crate) fn groups(&self) -> &[Arc<Group>] {
@@ -296,5 +304,6 @@ fn fallback() -> Common {
         access_logs: Vec::new(),
         body_temp_path: None,
         guard: weir_conf::nginx::model::guard::Guard::default(),
+        gzip: weir_conf::nginx::model::gzip::Gzip::default(),
     }
 }

@@ -24,6 +24,7 @@ use super::stub::Stub;
 use super::target::Target;
 use crate::error::LbError;
 use crate::group::Group;
+use crate::limits::{Connections, Requests};
 use crate::metrics::{Metrics, UpstreamMetrics};
 use crate::resolve::{Names, Resolvers};
 use crate::tls::{TlsClient, TlsServer};
@@ -53,6 +54,16 @@ pub(crate) struct Site {
     pub(crate) stub: Arc<Stub>,
     /// `$hostname`
     pub(crate) hostname: String,
+    /// Whether any place makes requests inside.
+    pub(crate) asks_inside: bool,
+    /// Whether any place compresses, or takes compression off.
+    pub(crate) recodes: bool,
+    /// What `limit_req` counts in, and by what.
+    pub(crate) request_zones: Vec<Requests>,
+    pub(crate) request_keys: Vec<Template>,
+    /// What `limit_conn` counts in, and by what.
+    pub(crate) connection_zones: Vec<Connections>,
+    pub(crate) connection_keys: Vec<Template>,
 }
 
 /// A server.
@@ -178,10 +189,40 @@ impl Site {
             metrics: metrics.clone(),
             own: metrics.upstream("-"),
             stub: Arc::default(),
+            asks_inside: anywhere(http, |common| common.guard.auth_request.is_some()),
+            recodes: anywhere(http, |common| common.gzip.is_used()),
+            request_zones: http.request_zones.iter().map(Requests::new).collect(),
+            request_keys: http
+                .request_zones
+                .iter()
+                .map(|it| it.zone.key.clone())
+                .collect(),
+            connection_zones: http.connection_zones.iter().map(Connections::new).collect(),
+            connection_keys: http
+                .connection_zones
+                .iter()
+                .map(|it| it.key.clone())
+                .collect(),
             hostname: std::fs::read_to_string("/proc/sys/kernel/hostname")
                 .map(|name| name.trim().to_ascii_lowercase())
                 .unwrap_or_default(),
         })
+    }
+
+    /// Goes on with what the configuration before has counted.
+    pub(crate) fn learn(&self, before: &Self) {
+        for zone in &self.request_zones {
+            let mut others = before.request_zones.iter();
+            if let Some(old) = others.find(|old| old.name() == zone.name()) {
+                zone.learn(old);
+            }
+        }
+        for zone in &self.connection_zones {
+            let mut others = before.connection_zones.iter();
+            if let Some(old) = others.find(|old| old.name() == zone.name()) {
+                zone.learn(old);
+            }
+        }
     }
 
     /// The place of a variable of the file's.
@@ -223,6 +264,14 @@ struct Parts<'a> {
     http: &'a Http,
     groups: &'a [Arc<Group>],
     resolvers: Resolvers,
+}
+
+/// Whether something holds at any server or location.
+fn anywhere(http: &Http, holds: impl Fn(&model::Common) -> bool) -> bool {
+    http.servers.iter().any(|server| {
+        let mut locations = server.locations.iter();
+        holds(&server.common) || locations.any(|location| holds(&location.common))
+    })
 }
 
 fn location(model: &model::Location, parts: &Parts<'_>) -> Result<Location, LbError> {

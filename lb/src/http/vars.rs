@@ -10,7 +10,6 @@ mod made;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::io::Write as _;
-use std::net::IpAddr;
 
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
@@ -25,12 +24,10 @@ use super::reply::Reply;
 use super::site::Site;
 use super::tries::{Count, Time};
 use super::uri;
+use crate::shared_vars::{NGINX_VERSION, binary, of_time};
 
 /// How deep a variable may be made of others.
 const DEPTH_MAX: u8 = 100;
-
-/// nginx's version that is stood in for.
-const NGINX_VERSION: &str = "1.31.5";
 
 /// What variables are looked up in.
 pub(crate) struct Values<'a> {
@@ -208,7 +205,9 @@ impl Values<'_> {
 
     fn of_request(&self, var: &Var, out: &mut Vec<u8>) {
         let target = self.request.raw_path();
-        let method = if self.ctx.flow.as_get && self.request.method != http::Method::HEAD {
+        let method = if let Some(inner) = &self.ctx.inner {
+            inner.method.as_str()
+        } else if self.ctx.flow.as_get && self.request.method != http::Method::HEAD {
             "GET"
         } else {
             self.request.method.as_str()
@@ -245,11 +244,7 @@ impl Values<'_> {
         let Some(conn) = self.conn else { return };
         match var {
             Var::RemoteAddr => out.extend_from_slice(self.ctx.remote_text().as_bytes()),
-            Var::BinaryRemoteAddr => match self.ctx.remote().map(|addr| addr.ip()) {
-                Some(IpAddr::V4(addr)) => out.extend_from_slice(&addr.octets()),
-                Some(IpAddr::V6(addr)) => out.extend_from_slice(&addr.octets()),
-                None => out.extend_from_slice(b"unix:"),
-            },
+            Var::BinaryRemoteAddr => binary(self.ctx.remote(), out),
             Var::RemotePort => {
                 let port = self.ctx.remote().map(|addr| addr.port());
                 write_number(out, port.filter(|port| *port > 0));
@@ -302,7 +297,17 @@ impl Values<'_> {
                 self.of_files(var, out);
             }
             Var::Hostname => out.extend_from_slice(self.site.hostname.as_bytes()),
-            Var::LimitRate => write_number(out, Some(self.ctx.flow.limit_rate)),
+            Var::LimitRate => {
+                write_number(out, Some(self.ctx.flow.limit_rate.unwrap_or(0)));
+            }
+            Var::LimitReqStatus => {
+                let status = self.ctx.limited.requests.unwrap_or_default();
+                out.extend_from_slice(status.as_bytes());
+            }
+            Var::LimitConnStatus => {
+                let status = self.ctx.limited.connections.unwrap_or_default();
+                out.extend_from_slice(status.as_bytes());
+            }
             Var::NginxVersion => out.extend_from_slice(NGINX_VERSION.as_bytes()),
             Var::Pipe => out.push(b'.'),
             Var::Msec | Var::TimeLocal | Var::TimeIso8601 => of_time(var, out),
@@ -326,20 +331,6 @@ impl Values<'_> {
             }
         }
     }
-}
-
-fn of_time(var: &Var, out: &mut Vec<u8>) {
-    let now = super::reply::now();
-    let local = chrono::DateTime::<chrono::Local>::from(now);
-    // Writing to a Vec does not fail.
-    let _ = match var {
-        Var::Msec => {
-            let ms = local.timestamp_millis();
-            write!(out, "{}.{:03}", ms.div_euclid(1000), ms.rem_euclid(1000))
-        }
-        Var::TimeLocal => write!(out, "{}", local.format("%d/%b/%Y:%H:%M:%S %z")),
-        _ => write!(out, "{}", local.format("%Y-%m-%dT%H:%M:%S%:z")),
-    };
 }
 
 /// About what the header took on the wire.

@@ -5,8 +5,7 @@
 //! passed on as an end of sending (FIN), after what it sent. Each direction has one buffer; a
 //! slow reader stops the other side's sending by the network's own means.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -23,6 +22,10 @@ pub(crate) struct Limits {
     pub(crate) half_close: Option<Duration>,
     /// Each direction's buffer.
     pub(crate) buffer_bytes: usize,
+    /// From the client, bytes a second; zero is no limit.
+    pub(crate) upload_rate: u64,
+    /// From the peer, likewise.
+    pub(crate) download_rate: u64,
 }
 
 /// Why it ended.
@@ -44,12 +47,21 @@ pub(crate) struct Report {
     pub(crate) ended: Ended,
 }
 
+/// What a copy tells while it runs.
+pub(crate) trait Told {
+    /// The peer's first bytes have come.
+    fn answer_began(&mut self);
+    /// One side has ended, and what it sent was passed on.
+    fn half_done(&mut self);
+}
+
 /// Copies until it ends.
 pub(crate) async fn both<C, P>(
     client: &mut C,
     peer: &mut P,
     limits: &Limits,
     metrics: &ListenerMetrics,
+    told: &mut (impl Told + Send),
 ) -> Report
 where
     C: AsyncRead + AsyncWrite + Unpin,
@@ -63,20 +75,25 @@ where
         let up = one_way(
             &mut client_read,
             &mut peer_write,
-            limits.buffer_bytes,
+            (limits.buffer_bytes, limits.upload_rate),
             |count| {
                 last.touch();
                 metrics.bytes_in.inc_by(count);
                 from_client_bytes += count;
             },
         );
+        let told = Mutex::new(told);
+        let half_done = || lock(&told).half_done();
         let down = one_way(
             &mut peer_read,
             &mut client_write,
-            limits.buffer_bytes,
+            (limits.buffer_bytes, limits.download_rate),
             |count| {
                 last.touch();
                 metrics.bytes_out.inc_by(count);
+                if to_client_bytes == 0 && count > 0 {
+                    lock(&told).answer_began();
+                }
                 to_client_bytes += count;
             },
         );
@@ -90,6 +107,7 @@ where
             None => Ended::Idle,
             Some((Err(error), _)) => Ended::Broken(error),
             Some((Ok(()), client_ended)) => {
+                half_done();
                 let rest = async { if client_ended { down.await } else { up.await } };
                 tokio::select! {
                     result = rest => result.map_or_else(Ended::Broken, |()| Ended::Done),
@@ -109,7 +127,7 @@ where
 async fn one_way<R, W>(
     from: &mut R,
     to: &mut W,
-    buffer_bytes: usize,
+    (buffer_bytes, rate): (usize, u64),
     mut moved: impl FnMut(u64),
 ) -> std::io::Result<()>
 where
@@ -117,8 +135,15 @@ where
     W: AsyncWrite + Unpin,
 {
     let mut buffer = vec![0_u8; buffer_bytes];
+    let mut pace = (rate > 0).then(|| Pace::new(rate));
     loop {
-        let count = from.read(&mut buffer).await?;
+        let room = match &pace {
+            Some(pace) => pace.room(buffer_bytes).await,
+            None => buffer_bytes,
+        };
+        let count = from
+            .read(buffer.get_mut(..room).unwrap_or_default())
+            .await?;
         if count == 0 {
             return to.shutdown().await;
         }
@@ -128,7 +153,54 @@ where
         // TLS may still hold some of it.
         to.flush().await?;
         moved(0);
+        if let Some(pace) = &mut pace {
+            tokio::time::sleep(pace.took(count as u64)).await;
+            moved(0);
+        }
     }
+}
+
+/// A rate kept as nginx keeps it: a second's worth at once, and after what was read as long as
+/// it is worth.
+#[derive(Debug)]
+pub(super) struct Pace {
+    rate: u64,
+    start: Instant,
+    moved: u64,
+}
+
+impl Pace {
+    /// So many bytes a second, not zero.
+    pub(super) fn new(rate: u64) -> Self {
+        Self {
+            rate,
+            start: Instant::now(),
+            moved: 0,
+        }
+    }
+
+    /// How many bytes may be read, at least one and at most `most`; waits for it.
+    async fn room(&self, most: usize) -> usize {
+        loop {
+            let seconds = self.start.elapsed().as_secs().saturating_add(1);
+            let due = self.rate.saturating_mul(seconds);
+            if due > self.moved {
+                return usize::try_from(due - self.moved).unwrap_or(most).min(most);
+            }
+            let over = (self.moved - due).saturating_mul(1000) / self.rate;
+            tokio::time::sleep(Duration::from_millis(over + 1)).await;
+        }
+    }
+
+    /// Counts what was read; how long to wait for it.
+    pub(super) fn took(&mut self, count: u64) -> Duration {
+        self.moved = self.moved.saturating_add(count);
+        Duration::from_millis(count.saturating_mul(1000) / self.rate)
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn maybe_sleep(limit: Option<Duration>) {
@@ -143,13 +215,13 @@ struct Last(Mutex<Instant>);
 
 impl Last {
     fn touch(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *lock(&self.0) = Instant::now();
     }
 
     /// Waits until nothing has moved for `limit`.
     async fn idle(&self, limit: Duration) {
         loop {
-            let end = *self.0.lock().unwrap_or_else(PoisonError::into_inner) + limit;
+            let end = *lock(&self.0) + limit;
             if end <= Instant::now() {
                 return;
             }
@@ -170,7 +242,37 @@ mod tests {
             idle: Duration::from_secs(60),
             half_close,
             buffer_bytes: 16,
+            upload_rate: 0,
+            download_rate: 0,
         }
+    }
+
+    struct Nobody;
+
+    impl Told for Nobody {
+        fn answer_began(&mut self) {}
+        fn half_done(&mut self) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_is_kept() {
+        let (mut client, mut peer, task) = start(Limits {
+            download_rate: 100,
+            buffer_bytes: 1000,
+            ..limits(None)
+        });
+        let begin = Instant::now();
+        let sent = tokio::spawn(async move {
+            peer.write_all(&[7; 1000]).await.unwrap();
+            peer
+        });
+        let mut got = vec![0; 1000];
+        client.read_exact(&mut got).await.unwrap();
+        // A second's worth is there at once.
+        let ms = begin.elapsed().as_millis();
+        assert!((9000..=10_000).contains(&ms), "{ms}");
+        drop((client, sent.await.unwrap()));
+        assert_eq!(task.await.unwrap().to_client_bytes, 1000);
     }
 
     /// Runs a copy between two pipes; gives the far ends and the report to come.
@@ -180,10 +282,16 @@ mod tests {
         let metrics = Metrics::new(&prometheus::Registry::new())
             .unwrap()
             .listener("t");
-        let task =
-            tokio::spawn(
-                async move { both(&mut near_client, &mut near_peer, &limits, &metrics).await },
-            );
+        let task = tokio::spawn(async move {
+            both(
+                &mut near_client,
+                &mut near_peer,
+                &limits,
+                &metrics,
+                &mut Nobody,
+            )
+            .await
+        });
         (client, peer, task)
     }
 

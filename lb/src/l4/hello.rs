@@ -43,7 +43,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Step, NotTls> {
     loop {
         match rest {
             [] => return Ok(Step::More),
-            [kind, ..] if *kind != HANDSHAKE => return Err(NotTls),
+            [kind, ..] if *kind != HANDSHAKE => return of_ssl2(rest),
             [_, major, ..] if *major != 3 => return Err(NotTls),
             [_, _, _, high, low, tail @ ..] => {
                 let length = usize::from(u16::from_be_bytes([*high, *low]));
@@ -90,7 +90,7 @@ fn hello(body: &[u8]) -> Option<ClientHello> {
     let mut extensions = Reader(reader.vector(2)?);
     while !extensions.0.is_empty() {
         let kind = u16::try_from(extensions.number(2)?).ok()?;
-        let mut data = Reader(extensions.vector(2)?);
+        let mut data = Reader(extensions.vector_or_rest(2)?);
         match kind {
             SERVER_NAME => {
                 let mut names = Reader(data.vector(2)?);
@@ -115,7 +115,11 @@ fn hello(body: &[u8]) -> Option<ClientHello> {
                 let mut newest = 0;
                 while !versions.0.is_empty() {
                     // Numbers that mean nothing are there to keep us from breaking on them.
-                    let number = versions.number(2)?;
+                    // 7f.. are drafts of 1.3.
+                    let number = match versions.number(2)? {
+                        0x7f00..=0x7fff => 0x0304,
+                        number => number,
+                    };
                     if !version(number).is_empty() {
                         newest = newest.max(number);
                     }
@@ -128,8 +132,25 @@ fn hello(body: &[u8]) -> Option<ClientHello> {
     Some(hello)
 }
 
+/// What old clients begin with, who speak SSL 2 too: its ClientHello says the newest version.
+fn of_ssl2(bytes: &[u8]) -> Result<Step, NotTls> {
+    match bytes {
+        [length, _, CLIENT_HELLO, major, minor, ..] if length & 0x80 != 0 => {
+            let protocol = version((usize::from(*major) << 8) | usize::from(*minor));
+            Ok(Step::Done(ClientHello {
+                protocol,
+                ..ClientHello::default()
+            }))
+        }
+        [length, ..] if length & 0x80 == 0 => Err(NotTls),
+        [_, _, kind, ..] if *kind != CLIENT_HELLO => Err(NotTls),
+        _ => Ok(Step::More),
+    }
+}
+
 fn version(number: usize) -> &'static str {
     match number {
+        0x0002 => "SSLv2",
         0x0300 => "SSLv3",
         0x0301 => "TLSv1",
         0x0302 => "TLSv1.1",
@@ -158,6 +179,12 @@ impl<'a> Reader<'a> {
     /// Bytes after their length, which is a number of so many bytes.
     fn vector(&mut self, bytes: usize) -> Option<&'a [u8]> {
         let length = self.number(bytes)?;
+        self.take(length)
+    }
+
+    /// The same, or all there is if the length says more, as nginx takes it.
+    fn vector_or_rest(&mut self, bytes: usize) -> Option<&'a [u8]> {
+        let length = self.number(bytes)?.min(self.0.len());
         self.take(length)
     }
 }
@@ -219,10 +246,21 @@ mod tests {
             b"\x16\x02",
             b"\x16\x03\x01\x00\x00",
             b"\x03",
+            b"\x80\x2e\x02",
         ] {
             assert_eq!(parse(bytes), Err(NotTls), "{bytes:?}");
         }
         assert_eq!(parse(b"\x16\x03\x01\x00\x05\x02"), Err(NotTls));
+    }
+
+    #[test]
+    fn clients_of_old_are_understood() {
+        let bytes = [0x80, 0x1c, 1, 3, 1, 0, 3];
+        assert_eq!(parse(&bytes[..4]), Ok(Step::More));
+        let Ok(Step::Done(hello)) = parse(&bytes) else {
+            panic!("{:?}", parse(&bytes));
+        };
+        assert_eq!((hello.protocol, hello.server_name.as_str()), ("TLSv1", ""));
     }
 
     proptest! {

@@ -1,7 +1,7 @@
 //! Values with variables, worked out for one session.
 //!
-//! Each is worked out by itself: what a `map` found or a group took in holds for that one value.
-//! Units: bytes. Limits: [`DEPTH_MAX`], so that variables made of one another end. A variable
+//! What a variable of the file came to is kept by the session, and so holds for its next values
+//! too; what a group took in holds for the one value. Units: bytes. Limits: [`DEPTH_MAX`], so that variables made of one another end. A variable
 //! without a value is empty, as in nginx.
 
 use std::cell::{Cell, RefCell};
@@ -28,14 +28,25 @@ pub(super) struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    pub(super) fn new(session: &'a Session, variables: &'a [Variable]) -> Self {
+    /// `slots` is what [`Self::into_slots`] gave before, or nothing.
+    pub(super) fn new(
+        session: &'a Session,
+        variables: &'a [Variable],
+        mut slots: Vec<Option<Vec<u8>>>,
+    ) -> Self {
+        slots.resize(variables.len(), None);
         Self {
             session,
             variables,
-            slots: RefCell::new(vec![None; variables.len()]),
+            slots: RefCell::new(slots),
             captures: RefCell::new(None),
             depth: Cell::new(0),
         }
+    }
+
+    /// What was worked out, to be kept.
+    pub(super) fn into_slots(self) -> Vec<Option<Vec<u8>>> {
+        self.slots.into_inner()
     }
 
     pub(super) fn value(&self, template: &Template) -> Vec<u8> {
@@ -104,7 +115,7 @@ impl<'a> Values<'a> {
     }
 
     /// Keeps what an expression's groups take in; the named ones are variables.
-    fn take(&self, regex: &Regex, subject: &[u8]) {
+    pub(super) fn take(&self, regex: &Regex, subject: &[u8]) {
         let Some(captures) = regex.captures(subject) else {
             return;
         };

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use weir_cluster::{NodeRecord, NodeRole};
 use weir_conf::nginx::Addr;
-use weir_conf::nginx::model::NodeKind;
+use weir_conf::nginx::model::{NodeKind, UpstreamNodes};
+
+use crate::balance::Load;
 
 /// How a node stands by its record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub(crate) struct Listed {
     pub(crate) life: Life,
     /// Last heartbeat, ms since the Unix epoch.
     pub(crate) updated_ms: i64,
+    /// What it says it has to do.
+    pub(crate) load: Load,
 }
 
 /// Which door of a node is meant.
@@ -41,16 +45,16 @@ pub(crate) enum Door {
     Rtmp,
 }
 
-/// The nodes of a kind that tell an address, and the ids of those that tell none.
+/// The nodes that are meant and tell an address, and the ids of those that tell none.
 pub(crate) fn list(
     nodes: &[NodeRecord],
     now_ms: i64,
-    kind: NodeKind,
+    wanted: &UpstreamNodes,
     door: Door,
 ) -> (Vec<Listed>, Vec<String>) {
     let mut listed = Vec::new();
     let mut mute = Vec::new();
-    for node in nodes.iter().filter(|node| is_of(node.role, kind)) {
+    for node in nodes.iter().filter(|node| is_meant(node, wanted)) {
         let address = match door {
             Door::Http => &node.http_address,
             Door::Rtmp => &node.rtmp_address,
@@ -66,6 +70,7 @@ pub(crate) fn list(
                 address: address.clone(),
                 life,
                 updated_ms: node.last_update_time,
+                load: load(node),
             }),
             // An edge with a balancer in front of it may have no RTMP door: that is no fault.
             None if life != Life::Dead && node.role != NodeRole::All => mute.push(node.id.clone()),
@@ -75,10 +80,23 @@ pub(crate) fn list(
     (listed, mute)
 }
 
-fn is_of(role: NodeRole, kind: NodeKind) -> bool {
-    match kind {
-        NodeKind::Edge => matches!(role, NodeRole::Edge | NodeRole::All),
-        NodeKind::Origin => matches!(role, NodeRole::Origin | NodeRole::All),
+fn is_meant(node: &NodeRecord, wanted: &UpstreamNodes) -> bool {
+    let of_role = match wanted.kind {
+        NodeKind::Edge => matches!(node.role, NodeRole::Edge | NodeRole::All),
+        NodeKind::Origin => matches!(node.role, NodeRole::Origin | NodeRole::All),
+    };
+    of_role && (wanted.group.is_none() || wanted.group == node.node_group)
+}
+
+/// What a node reports; a figure that is none is nothing.
+fn load(node: &NodeRecord) -> Load {
+    let cpu_percent = node.cpu.trim().parse::<u32>().unwrap_or(0).min(100);
+    // Written out, for there is no cast from a float that is right by its type.
+    let egress_kbps = format!("{:.0}", node.egress_mbps * 1_000.0);
+    Load {
+        cpu_permille: cpu_percent * 10,
+        streams: node.streams,
+        egress_kbps: egress_kbps.parse().unwrap_or(0),
     }
 }
 
@@ -91,11 +109,19 @@ pub(crate) struct Member {
     pub(crate) healthy: bool,
 }
 
+/// A node that is new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Joins {
+    pub(crate) node_id: String,
+    /// Its address as it tells it.
+    pub(crate) told: String,
+}
+
 /// One change to a group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     /// A node is new.
-    Join(Addr, String),
+    Join(Addr, Joins),
     /// It is to get nothing new.
     Drain(Addr),
     /// It is to get connections again.
@@ -125,7 +151,13 @@ pub(crate) fn plan(
     }
     for (addr, listed) in wanted {
         let step = match (listed.life, members.get(&addr)) {
-            (Life::Alive, None) => Step::Join(addr, listed.node_id),
+            (Life::Alive, None) => Step::Join(
+                addr,
+                Joins {
+                    node_id: listed.node_id,
+                    told: listed.address,
+                },
+            ),
             (Life::Alive, Some(member)) if member.draining => Step::Resume(addr),
             (Life::Draining, Some(member)) if !member.draining => Step::Drain(addr),
             (Life::Dead, Some(member)) if !member.healthy => {
@@ -163,6 +195,22 @@ mod tests {
             address: String::new(),
             life,
             updated_ms,
+            load: Load::default(),
+        }
+    }
+
+    fn meant(kind: NodeKind, group: Option<&str>) -> UpstreamNodes {
+        UpstreamNodes {
+            kind,
+            group: group.map(str::to_owned),
+            prefer_owner: false,
+            max_fails: 1,
+            fail_timeout_ms: 1,
+            max_conns: 0,
+            pos: weir_conf::nginx::Pos {
+                file: "t.conf".into(),
+                line: 1,
+            },
         }
     }
 
@@ -186,7 +234,7 @@ mod tests {
             mute,
         ];
         let shown = |kind, door| {
-            let (listed, mute) = list(&nodes, 100_000, kind, door);
+            let (listed, mute) = list(&nodes, 100_000, &meant(kind, None), door);
             let lives: Vec<_> = listed.into_iter().map(|it| (it.address, it.life)).collect();
             (lives, mute)
         };
@@ -210,9 +258,47 @@ mod tests {
     }
 
     #[test]
+    fn nodes_of_a_group_tell_their_load() {
+        let mut far = node("far", NodeRole::Origin, 0);
+        far.node_group = Some("us".to_owned());
+        let near = NodeRecord {
+            node_group: Some("eu".to_owned()),
+            cpu: "37".to_owned(),
+            streams: 4,
+            egress_mbps: 12.5,
+            ..node("near", NodeRole::Origin, 0)
+        };
+        let odd = NodeRecord {
+            cpu: "very".to_owned(),
+            egress_mbps: f64::NAN,
+            ..near.clone()
+        };
+        let all = [far, node("none", NodeRole::Origin, 0), near, odd];
+        let meant = meant(NodeKind::Origin, Some("eu"));
+        let (listed, _) = list(&all, 100_000, &meant, Door::Http);
+        let loads: Vec<_> = listed.iter().map(|it| it.load).collect();
+        let load = Load {
+            cpu_permille: 370,
+            streams: 4,
+            egress_kbps: 12_500,
+        };
+        let odd = Load {
+            streams: 4,
+            ..Load::default()
+        };
+        assert_eq!(loads, [load, odd]);
+    }
+
+    #[test]
     fn steps_follow_the_record() {
         let none = BTreeMap::new();
-        let join = vec![Step::Join(addr(1), "n".to_owned())];
+        let join = vec![Step::Join(
+            addr(1),
+            Joins {
+                node_id: "n".to_owned(),
+                told: String::new(),
+            },
+        )];
         assert_eq!(plan([(addr(1), listed(Life::Alive, 0))], &none), join);
         for life in [Life::Draining, Life::Dead] {
             assert_eq!(plan([(addr(1), listed(life, 0))], &none), []);

@@ -8,6 +8,7 @@
     reason = "helpers of tests fail the test"
 )]
 
+mod auth;
 mod bad_clients;
 mod balancing;
 mod bodies;
@@ -15,6 +16,7 @@ mod certs;
 mod ends;
 mod failover;
 mod guard;
+mod gzip;
 mod health;
 mod held;
 mod http;
@@ -25,6 +27,7 @@ mod preread;
 mod reload;
 mod resolve;
 mod rewriting;
+mod sessions;
 mod tcp;
 mod tls;
 mod tools;

@@ -1,4 +1,4 @@
-//! `weir_nodes`: peers that the cluster's directory names, while requests and connections run.
+//! `cluster`: peers that the cluster's directory names, while requests and connections run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,11 +7,16 @@ use std::time::Duration;
 use prometheus::Registry;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
-use weir_cluster::{NodeRecord, NodeRole, NodesSeen};
-use weir_lb::{LbError, LbOptions};
+use weir_cluster::embedded::EmbeddedStore;
+use weir_cluster::{
+    Broadcast, Claim, ManualClock, NodeRecord, NodeRole, NodesSeen, Store, StoreSource, StreamKey,
+    WallClock,
+};
+use weir_lb::{LbError, LbOptions, StreamOwners};
 
 use crate::tools::{
     Answer, Running, Upstream, answer, bind, closes, connect, get, ok, read_until, start_with,
+    within,
 };
 
 const NOW_MS: i64 = 1_000_000;
@@ -78,7 +83,7 @@ async fn edge_server(name: &'static str) -> (Upstream, Arc<AtomicBool>) {
 
 fn start(options: LbOptions, servers: &str) -> Running {
     let text = format!(
-        "http {{ upstream u {{ least_conn; weir_nodes edge; {servers} }}
+        "http {{ upstream u {{ least_conn; cluster role=edge; {servers} }}
            server {{ listen 127.0.0.1:0; location / {{ proxy_pass http://u;
              health_check interval=20ms fails=2 passes=1 uri=/live; }} }} }}"
     );
@@ -208,7 +213,7 @@ async fn a_balancer_that_knows_nobody_begins_with_a_stale_view() {
 #[tokio::test]
 async fn connections_outlive_the_node_in_the_directory() {
     let (directory, options) = Directory::new();
-    let text = "stream { upstream u { least_conn; weir_nodes origin; }
+    let text = "stream { upstream u { least_conn; cluster role=origin; }
          server { listen 127.0.0.1:0; proxy_pass u;
            health_check interval=20ms fails=2 passes=1; } }";
     let lb = start_with(text, options, Duration::from_secs(5));
@@ -250,9 +255,100 @@ async fn connections_outlive_the_node_in_the_directory() {
 
 #[tokio::test]
 async fn nodes_need_a_store() {
-    let text = "http { upstream u { weir_nodes edge; } server { listen 127.0.0.1:0; } }";
+    let text = "http { upstream u { cluster role=edge; } server { listen 127.0.0.1:0; } }";
     let refused = bind(text, LbOptions::default(), &Registry::new()).err();
     let refused = refused.expect("no store");
     assert!(matches!(refused, LbError::NoStore { .. }), "{refused}");
     assert!(refused.to_string().ends_with("in t.conf:2"), "{refused}");
+}
+
+/// A group takes its own nodes, and who reports least gets the next.
+#[tokio::test]
+async fn what_nodes_report_decides_and_their_group() {
+    let (directory, options) = Directory::new();
+    let text = "http { upstream u { least_load; cluster role=origin group=eu; }
+         server { listen 127.0.0.1:0; location / { proxy_pass http://u;
+           health_check interval=20ms uri=/live; } } }";
+    let lb = start_with(text, options, Duration::from_secs(5));
+    let ((one, _), (two, _)) = (edge_server("one").await, edge_server("two").await);
+    let (far, _) = edge_server("far").await;
+    let origin = |at: &Upstream, group: &str, cpu: &str, streams: u32| NodeRecord {
+        node_group: Some(group.to_owned()),
+        cpu: cpu.to_owned(),
+        streams,
+        ..node(NodeRole::Origin, at)
+    };
+    directory.sees(&[
+        origin(&one, "eu", "70", 0),
+        origin(&two, "eu", "10", 20),
+        origin(&far, "us", "0", 0),
+    ]);
+    until_healthy(&lb, &one, true).await;
+    until_healthy(&lb, &two, true).await;
+    assert_eq!(names(&lb, 4).await, ["two"]);
+    directory.sees(&[
+        origin(&one, "eu", "10", 0),
+        origin(&two, "eu", "10", 20),
+        origin(&far, "us", "0", 0),
+    ]);
+    // From here until the balancer has looked, either.
+    within(async { while names(&lb, 1).await != ["one"] {} }).await;
+    assert_eq!(names(&lb, 4).await, ["one"]);
+    // Away: the last report stays.
+    directory.show(&[], true);
+    assert_eq!(names(&lb, 4).await, ["one"]);
+    assert_eq!(far.hits(), 0);
+}
+
+/// WHIP and REST of a stream go to the node that has it.
+#[tokio::test]
+async fn a_path_that_names_a_stream_goes_to_its_owner() {
+    let (directory, mut options) = Directory::new();
+    let folder = tempfile::tempdir().unwrap();
+    let clock: Arc<dyn WallClock> = Arc::new(ManualClock::at(NOW_MS));
+    let file = folder.path().join("store");
+    let store: Arc<dyn Store> = Arc::new(EmbeddedStore::open(&file, Arc::clone(&clock)).unwrap());
+    let streams = weir_cluster::Directory::spawn(
+        Arc::new(StoreSource::new(Arc::clone(&store))),
+        clock,
+        weir_cluster::directory::Options::default(),
+        &Registry::new(),
+        tokio_util::sync::CancellationToken::new(),
+    )
+    .unwrap();
+    options.owners = StreamOwners::default();
+    options.owners.ask(Some(streams));
+    let text = "http { upstream u { cluster role=origin prefer=owner; }
+         server { listen 127.0.0.1:0; location / { proxy_pass http://u;
+           health_check interval=20ms uri=/live; } } }";
+    let lb = start_with(text, options, Duration::from_secs(5));
+    let ((one, _), (two, two_is_ill)) = (edge_server("one").await, edge_server("two").await);
+    let origins = [&one, &two].map(|at| node(NodeRole::Origin, at));
+    directory.sees(&origins);
+    until_healthy(&lb, &one, true).await;
+    until_healthy(&lb, &two, true).await;
+    let key = StreamKey::parse("LiveApp", "cam").unwrap();
+    store.renew_lease("node-two").await.unwrap();
+    let claim = Claim {
+        key: key.clone(),
+        node_id: "node-two".to_owned(),
+        origin_adress: two.addr.to_string(),
+        now_ms: NOW_MS,
+        segment_duration_ms: 2000,
+        broadcast: Broadcast::new(&key.id, NOW_MS),
+    };
+    store.claim(claim).await.unwrap();
+
+    for path in ["/LiveApp/whip/cam", "/LiveApp/rest/v2/broadcasts/cam"] {
+        for _ in 0..6 {
+            let answer = get(lb.http[0], path).await;
+            assert!(answer.ends_with("two"), "{path}: {answer}");
+        }
+    }
+    // Others in turn, and the owner's when it is out.
+    assert_eq!(names(&lb, 6).await, ["one", "two"]);
+    two_is_ill.store(true, Ordering::SeqCst);
+    until_healthy(&lb, &two, false).await;
+    let answer = get(lb.http[0], "/LiveApp/whip/cam").await;
+    assert!(answer.ends_with("one"), "{answer}");
 }

@@ -4,6 +4,7 @@
 pub mod browser;
 pub mod cluster;
 pub mod encoder;
+pub mod front;
 pub mod hls;
 pub mod load;
 pub mod mongod;

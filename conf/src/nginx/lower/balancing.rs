@@ -1,19 +1,21 @@
-//! How an upstream chooses: `least_conn`, `ip_hash`, `hash`, `random`, `least_time`, `sticky`.
+//! How an upstream chooses: `least_conn`, `ip_hash`, `hash`, `random`, `least_time`, `least_load`,
+//! `sticky`.
 
 use super::super::error::{Error, Kind};
-use super::super::model::{Ejection, Method, RetryBudget, SameSite, Sticky};
+use super::super::model::{Ejection, Method, RetryBudget, SameSite, Sticky, Until};
 use super::super::parse::Directive;
-use super::super::template::{self, Names, Template};
+use super::super::template::Template;
 use super::super::value as values;
 use super::invalid_parameter;
+use super::variable::Words;
 
 /// The method a directive names; `None` if it names none.
-pub(super) fn method(d: &Directive, names: &Names) -> Result<Option<Method>, Error> {
+pub(super) fn method(d: &Directive, words: Words<'_>) -> Result<Option<Method>, Error> {
     Ok(Some(match d.name.as_str() {
         "least_conn" => Method::LeastConn,
         "ip_hash" => Method::IpHash,
         "hash" => Method::Hash {
-            key: value(d, d.arg(0).unwrap_or_default(), names)?,
+            key: value(d, d.arg(0).unwrap_or_default(), words)?,
             consistent: match d.arg(1) {
                 None => false,
                 Some("consistent") => true,
@@ -21,7 +23,8 @@ pub(super) fn method(d: &Directive, names: &Names) -> Result<Option<Method>, Err
             },
         },
         "random" => random(d)?,
-        "least_time" => least_time(d)?,
+        "least_time" => least_time(d, words.of_requests)?,
+        "least_load" => Method::LeastLoad,
         _ => return Ok(None),
     }))
 }
@@ -50,14 +53,16 @@ fn random(d: &Directive) -> Result<Method, Error> {
     }
 }
 
-fn least_time(d: &Directive) -> Result<Method, Error> {
-    let last_byte = match d.arg(0).unwrap_or_default() {
-        "header" => false,
-        "last_byte" => true,
+fn least_time(d: &Directive, of_requests: bool) -> Result<Method, Error> {
+    let until = match d.arg(0).unwrap_or_default() {
+        "header" if of_requests => Until::FirstByte,
+        "first_byte" if !of_requests => Until::FirstByte,
+        "connect" if !of_requests => Until::Connect,
+        "last_byte" => Until::LastByte,
         other => return Err(invalid_parameter(d, other)),
     };
     match d.arg(1) {
-        None => Ok(Method::LeastTime { last_byte }),
+        None => Ok(Method::LeastTime { until }),
         Some("inflight") => {
             let message = "the \"inflight\" parameter is not supported by weir yet";
             Err(d.fault(Kind::Unsupported, message))
@@ -67,7 +72,7 @@ fn least_time(d: &Directive) -> Result<Method, Error> {
 }
 
 /// `sticky cookie NAME [expires=] [domain=] [path=] [samesite=] [httponly] [secure]`
-pub(super) fn sticky(d: &Directive, names: &Names) -> Result<Sticky, Error> {
+pub(super) fn sticky(d: &Directive, words: Words<'_>) -> Result<Sticky, Error> {
     match d.arg(0).unwrap_or_default() {
         "cookie" => {}
         other @ ("route" | "learn") => {
@@ -96,13 +101,13 @@ pub(super) fn sticky(d: &Directive, names: &Names) -> Result<Sticky, Error> {
                 let seconds = values::time_ms(time).ok_or_else(bad)? / 1000;
                 sticky.expires_s = Some(seconds);
             }
-            Some(("domain", given)) => sticky.domain = Some(value(d, given, names)?),
-            Some(("path", given)) => sticky.path = Some(value(d, given, names)?),
+            Some(("domain", given)) => sticky.domain = Some(value(d, given, words)?),
+            Some(("path", given)) => sticky.path = Some(value(d, given, words)?),
             Some(("samesite", "strict")) => sticky.same_site = Some(SameSite::Strict),
             Some(("samesite", "lax")) => sticky.same_site = Some(SameSite::Lax),
             Some(("samesite", "none")) => sticky.same_site = Some(SameSite::None),
             Some(("samesite", given)) if given.starts_with('$') => {
-                sticky.same_site = Some(SameSite::Value(value(d, given, names)?));
+                sticky.same_site = Some(SameSite::Value(value(d, given, words)?));
             }
             _ => return Err(bad()),
         }
@@ -150,8 +155,8 @@ fn percent(text: &str) -> Option<u32> {
     number.filter(|percent| *percent <= 100)
 }
 
-fn value(d: &Directive, text: &str, names: &Names) -> Result<Template, Error> {
-    template::parse(text, names).map_err(|message| {
+fn value(d: &Directive, text: &str, words: Words<'_>) -> Result<Template, Error> {
+    (words.parse)(text, words.names).map_err(|message| {
         let kind = if message.contains("not supported") {
             Kind::Unsupported
         } else {

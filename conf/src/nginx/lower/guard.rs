@@ -6,10 +6,16 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::super::error::{Error, Kind};
-use super::super::model::guard::{Guard, RealIp, ToldBy};
+use super::super::model::guard::{Guard, LimitConn, LimitReq, Limits, RealIp, ToldBy};
 use super::super::model::stream::Who;
+use super::super::model::web::Target;
 use super::super::parse::Directive;
-use super::{Lowering, Once, flag};
+use super::super::process::LogLevel;
+use super::super::template::Template;
+use super::super::value as values;
+use super::http::Refs;
+use super::scope::value;
+use super::{Lowering, Once, flag, invalid_value, limits, script, time_ms};
 
 /// What one block sets itself.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +23,66 @@ pub(super) struct GuardScope {
     believed: Option<Vec<Who>>,
     told_by: Option<ToldBy>,
     recursive: Option<bool>,
+    requests: LimitScope<LimitReq>,
+    connections: LimitScope<LimitConn>,
+    rate: Option<Template>,
+    rate_after: Option<Template>,
+    /// Empty is `off`.
+    auth_request: Option<String>,
+    auth_sets: Option<Vec<(Target, Template)>>,
+    auth_delay_ms: Option<u64>,
+}
+
+/// What one block says of limits of one kind.
+#[derive(Debug, Clone)]
+struct LimitScope<L> {
+    all: Option<Vec<L>>,
+    status: Option<u16>,
+    log_level: Option<LogLevel>,
+    dry_run: Option<bool>,
+}
+
+impl<L> Default for LimitScope<L> {
+    fn default() -> Self {
+        Self {
+            all: None,
+            status: None,
+            log_level: None,
+            dry_run: None,
+        }
+    }
+}
+
+impl<L: Clone> LimitScope<L> {
+    /// The part of a directive's name after that of the limit itself.
+    fn read(&mut self, d: &Directive, rest: &str) -> Result<bool, Error> {
+        match rest {
+            "_status" => self.status = Some(limits::status(d)?),
+            "_log_level" => self.log_level = Some(limits::log_level(d)?),
+            "_dry_run" => self.dry_run = Some(flag(d)),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn within(self, outer: Self) -> Self {
+        Self {
+            all: self.all.or(outer.all),
+            status: self.status.or(outer.status),
+            log_level: self.log_level.or(outer.log_level),
+            dry_run: self.dry_run.or(outer.dry_run),
+        }
+    }
+
+    fn resolve(&self) -> Limits<L> {
+        let usual = Limits::default();
+        Limits {
+            all: self.all.clone().unwrap_or(usual.all),
+            status: self.status.unwrap_or(usual.status),
+            log_level: self.log_level.unwrap_or(usual.log_level),
+            dry_run: self.dry_run.unwrap_or(usual.dry_run),
+        }
+    }
 }
 
 impl GuardScope {
@@ -24,6 +90,7 @@ impl GuardScope {
     pub(super) fn read(
         &mut self,
         d: &Directive,
+        refs: &Refs,
         lowering: &Lowering<'_>,
         once: &mut Once,
     ) -> Result<bool, Error> {
@@ -34,6 +101,32 @@ impl GuardScope {
                     .extend(who(d, lowering)?);
                 return Ok(true);
             }
+            "limit_req" => {
+                let limit = refs.zones.limit_req(d)?;
+                let all = self.requests.all.get_or_insert_default();
+                check_zone(d, all.iter().any(|other| other.zone == limit.zone))?;
+                all.push(limit);
+                return Ok(true);
+            }
+            "limit_conn" => {
+                let limit = refs.zones.limit_conn(d)?;
+                let all = self.connections.all.get_or_insert_default();
+                check_zone(d, all.iter().any(|other| other.zone == limit.zone))?;
+                all.push(limit);
+                return Ok(true);
+            }
+            "auth_request" => {
+                let path = d.arg(0).unwrap_or_default();
+                self.auth_request = Some(if path == "off" { "" } else { path }.to_owned());
+            }
+            "auth_request_set" => {
+                let set = (script::target(d, refs)?, value(d, 1, refs)?);
+                self.auth_sets.get_or_insert_default().push(set);
+                return Ok(true);
+            }
+            "auth_delay" => self.auth_delay_ms = Some(time_ms(d, 0)?),
+            "limit_rate" => self.rate = Some(size(d, refs)?),
+            "limit_rate_after" => self.rate_after = Some(size(d, refs)?),
             "real_ip_header" => {
                 let name = d.arg(0).unwrap_or_default();
                 self.told_by = Some(match name {
@@ -42,7 +135,19 @@ impl GuardScope {
                 });
             }
             "real_ip_recursive" => self.recursive = Some(flag(d)),
-            _ => return Ok(false),
+            name => {
+                let found = match (
+                    name.strip_prefix("limit_req"),
+                    name.strip_prefix("limit_conn"),
+                ) {
+                    (Some(rest), _) => self.requests.read(d, rest)?,
+                    (_, Some(rest)) => self.connections.read(d, rest)?,
+                    _ => false,
+                };
+                if !found {
+                    return Ok(false);
+                }
+            }
         }
         once.first(d)?;
         Ok(true)
@@ -55,6 +160,13 @@ impl GuardScope {
             believed: self.believed.or(outer.believed),
             told_by: self.told_by.or(outer.told_by),
             recursive: self.recursive.or(outer.recursive),
+            requests: self.requests.within(outer.requests),
+            connections: self.connections.within(outer.connections),
+            auth_request: self.auth_request.or(outer.auth_request),
+            auth_sets: self.auth_sets.or(outer.auth_sets),
+            auth_delay_ms: self.auth_delay_ms.or(outer.auth_delay_ms),
+            rate: self.rate.or(outer.rate),
+            rate_after: self.rate_after.or(outer.rate_after),
         }
     }
 
@@ -68,8 +180,35 @@ impl GuardScope {
                 recursive: self.recursive.unwrap_or(false),
             })
         });
-        Guard { real_ip }
+        let is_set = |size: &Template| size.as_text() != Some("0");
+        Guard {
+            real_ip,
+            requests: self.requests.resolve(),
+            connections: self.connections.resolve(),
+            auth_request: self.auth_request.clone().filter(|path| !path.is_empty()),
+            auth_sets: self.auth_sets.clone().unwrap_or_default(),
+            auth_delay_ms: self.auth_delay_ms.unwrap_or(0),
+            rate: self.rate.clone().filter(is_set),
+            rate_after: self.rate_after.clone().filter(is_set),
+        }
     }
+}
+
+/// A size, or variables that come to one.
+fn size(d: &Directive, refs: &Refs) -> Result<Template, Error> {
+    let size = value(d, 0, refs)?;
+    match size.as_text() {
+        Some(text) if values::size_bytes(text).is_none() => Err(invalid_value(d)),
+        _ => Ok(size),
+    }
+}
+
+fn check_zone(d: &Directive, is_taken: bool) -> Result<(), Error> {
+    if is_taken {
+        let message = format!("\"{}\" directive is duplicate", d.name);
+        return Err(d.fault(Kind::Value, message));
+    }
+    Ok(())
 }
 
 /// `unix:`, an address, a network, or every address of a name.

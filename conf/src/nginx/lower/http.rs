@@ -9,11 +9,11 @@ use super::super::error::{Error, Kind};
 use super::super::log::Logs;
 use super::super::model::{CheckMatch, Http, Server, Upstream};
 use super::super::parse::Directive;
-use super::super::regex::Regex;
 use super::super::template::{self, Names};
+use super::limits::Zones;
 use super::location::{self, Place};
 use super::scope::{Inherited, Scope, value_of};
-use super::{Lowering, checks, listen, script, tls, upstream, variable, web};
+use super::{Lowering, checks, cluster, host_name, listen, script, tls, upstream, variable, web};
 
 /// What locations refer to.
 pub(super) struct Refs {
@@ -24,9 +24,16 @@ pub(super) struct Refs {
     pub(super) logs: Logs,
     /// `match` blocks by name.
     pub(super) matches: Vec<(String, Arc<CheckMatch>)>,
+    /// What requests and connections are counted in.
+    pub(super) zones: Zones,
 }
 
 impl Refs {
+    /// Where relative paths begin.
+    pub(super) fn prefix(&self) -> &std::path::Path {
+        &self.prefix
+    }
+
     /// A path of the file's, made absolute.
     pub(super) fn path(&self, text: &str) -> String {
         web::absolute(&self.prefix, text)
@@ -45,12 +52,14 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
         ..Http::default()
     };
     let mut refs = Refs {
-        upstreams: upstream::all(block, lowering, Some(80), &names)?,
+        upstreams: upstream::all(block, lowering, Some(80), words)?,
         names,
         prefix: lowering.prefix.clone(),
         logs: Logs::default(),
         matches: checks::matches(block)?,
+        zones: Zones::default(),
     };
+    refs.zones = Zones::of(block, &|d, text| value_of(d, text, &refs))?;
     refs.logs = logs(block, &refs)?;
     let mut outer = Inherited::default();
     if let Some(path) = lowering.options.access_log.as_ref() {
@@ -70,7 +79,9 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     }
     http.upstreams = refs.upstreams;
     http.logs = refs.logs;
-    upstream::check_nodes(&mut http.upstreams, true);
+    cluster::check_nodes(&mut http.upstreams, true);
+    http.request_zones = refs.zones.requests;
+    http.connection_zones = refs.zones.connections;
     Ok(http)
 }
 
@@ -117,7 +128,9 @@ fn server(
             }
             "server_name" => {
                 for token in &child.args {
-                    server_name(child, &token.text, &mut server)?;
+                    let (name, regex) = host_name::host_name(child, &token.text)?;
+                    server.names.push(name);
+                    server.name_regexes.extend(regex);
                 }
             }
             "location" => {
@@ -153,37 +166,4 @@ fn server(
     let alpn = spoken.iter().map(|&name| name.to_owned()).collect();
     server.tls = tls.server(alpn, server.client_header_timeout_ms, &block.pos)?;
     Ok(server)
-}
-
-/// A server's name, lower case; a wildcard only as a whole first or last label.
-fn server_name(directive: &Directive, text: &str, server: &mut Server) -> Result<(), Error> {
-    if let Some(pattern) = text.strip_prefix('~') {
-        if pattern.is_empty() {
-            let message = "empty regex in server name \"~\"";
-            return Err(directive.fault(Kind::Value, message));
-        }
-        // As nginx: an expression with a capital letter in it is not made lower case, but hosts
-        // are, so that case never counts.
-        let regex =
-            Regex::new(pattern, true).map_err(|message| directive.fault(Kind::Value, message))?;
-        server.name_regexes.push(regex);
-        server.names.push(text.to_owned());
-        return Ok(());
-    }
-    if !variable::is_host_name(text) {
-        return Err(directive.fault(Kind::Value, format!("server name \"{text}\" is invalid")));
-    }
-    let name = if text == "$hostname" {
-        hostname()
-    } else {
-        text.to_ascii_lowercase()
-    };
-    server.names.push(name);
-    Ok(())
-}
-
-/// The machine's name, lower case.
-fn hostname() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_ascii_lowercase()
 }

@@ -2,7 +2,7 @@
 
 use super::super::addr::{self, Addr};
 use super::super::error::{Error, Kind};
-use super::super::model::{Config, Http, Listen};
+use super::super::model::{Config, Http, Listen, Stream};
 use super::super::parse::Directive;
 use super::super::value;
 use super::{Lowering, invalid_parameter};
@@ -142,17 +142,56 @@ pub(super) fn check_conflicts(config: &mut Config) -> Result<(), Error> {
             }
         }
     }
-    for server in config.stream.iter().flat_map(|stream| &stream.servers) {
-        for listen in &server.listens {
-            let same = |other: &&&Listen| other.addr == listen.addr && other.udp == listen.udp;
-            if !is_port_zero(&listen.addr) && taken.iter().any(|other| same(&other)) {
+    let warnings = check_stream(config.stream.as_ref(), &taken)?;
+    config.warnings.extend(warnings);
+    Ok(())
+}
+
+/// Servers of `stream` may share an address; blocks may not.
+fn check_stream(stream: Option<&Stream>, taken: &[&Listen]) -> Result<Vec<String>, Error> {
+    let mut warnings = Vec::new();
+    let mut seen: Vec<(&Listen, &str)> = Vec::new();
+    let mut defaults: Vec<&Listen> = Vec::new();
+    for server in stream.iter().flat_map(|stream| &stream.servers) {
+        for (index, listen) in server.listens.iter().enumerate() {
+            if is_port_zero(&listen.addr) {
+                continue;
+            }
+            let same = |other: &&Listen| other.addr == listen.addr && other.udp == listen.udp;
+            let before = server.listens.iter().take(index);
+            if taken
+                .iter()
+                .copied()
+                .chain(before)
+                .any(|other| same(&other))
+            {
                 let message = format!("duplicate \"{}\" address and port pair", listen.addr);
                 return Err(Error::new(Kind::Value, message, &listen.pos));
             }
-            taken.push(listen);
+            if listen.default_server {
+                if defaults.iter().copied().any(|other| same(&other)) {
+                    let message = format!("a duplicate default server for {}", listen.addr);
+                    return Err(Error::new(Kind::Value, message, &listen.pos));
+                }
+                defaults.push(listen);
+            }
+            let unnamed = server.names.is_empty().then_some("");
+            for name in server.names.iter().map(String::as_str).chain(unnamed) {
+                if seen
+                    .iter()
+                    .any(|(other, taken)| *taken == name && same(other))
+                {
+                    let addr = &listen.addr;
+                    warnings.push(format!(
+                        "[warn] conflicting server name \"{name}\" on {addr}, ignored"
+                    ));
+                } else {
+                    seen.push((listen, name));
+                }
+            }
         }
     }
-    Ok(())
+    Ok(warnings)
 }
 
 /// A server that speaks TLS by default needs a certificate, in nginx's words.
@@ -161,8 +200,19 @@ pub(super) fn check_tls(config: &Config) -> Result<(), Error> {
         let message = "no \"ssl_certificate\" is defined for the \"listen ... ssl\" directive";
         Err(Error::new(Kind::Value, message, &listen.pos))
     };
-    for server in config.stream.iter().flat_map(|stream| &stream.servers) {
-        if let (None, Some(listen)) = (&server.tls, server.listens.iter().find(|it| it.ssl)) {
+    let sessions = || {
+        let servers = config.stream.iter().flat_map(|stream| &stream.servers);
+        servers.flat_map(|server| server.listens.iter().map(move |listen| (server, listen)))
+    };
+    for (_, listen) in sessions().filter(|(_, listen)| listen.ssl) {
+        let same = || sessions().filter(|(_, other)| other.addr == listen.addr);
+        let default = same().find(|(_, other)| other.default_server);
+        let alone = is_port_zero(&listen.addr).then(|| {
+            let mut all = sessions();
+            all.find(|(_, other)| std::ptr::eq(*other, listen))
+        });
+        let holder = alone.flatten().or(default).or_else(|| same().next());
+        if holder.is_some_and(|(server, _)| server.tls.is_none()) {
             return missing(listen);
         }
     }

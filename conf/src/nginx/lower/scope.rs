@@ -12,6 +12,7 @@ use super::super::parse::Directive;
 use super::super::template::{self, Template};
 use super::super::value as values;
 use super::guard::GuardScope;
+use super::gzip::GzipScope;
 use super::http::Refs;
 use super::passing::{Pairs, PassingScope};
 use super::web::Pages;
@@ -49,6 +50,7 @@ pub(super) struct Scope {
     pub(super) passing: PassingScope,
     pub(super) pages: Pages,
     pub(super) guard: GuardScope,
+    pub(super) gzip: GzipScope,
 }
 
 /// `proxy_redirect` as written; `default` needs the location to be worked out.
@@ -77,7 +79,10 @@ impl Scope {
             if scope.pages.read(directive, refs, &mut once)? {
                 continue;
             }
-            if scope.guard.read(directive, lowering, &mut once)? {
+            if scope.gzip.read(directive, &mut once)? {
+                continue;
+            }
+            if scope.guard.read(directive, refs, lowering, &mut once)? {
                 continue;
             }
             if scope.scalar(directive, refs, lowering)? {
@@ -247,6 +252,7 @@ impl Inherited {
             passing: inner.passing.within(&outer.passing),
             pages: outer.pages.with(inner.pages),
             guard: inner.guard.within(&outer.guard),
+            gzip: inner.gzip.within(&outer.gzip),
         })
     }
 
@@ -277,6 +283,7 @@ impl Inherited {
             access_logs: scope.access_logs.clone().unwrap_or_default(),
             body_temp_path: scope.body_temp_path.clone(),
             guard: scope.guard.resolve(),
+            gzip: scope.gzip.resolve(),
         }
     }
 

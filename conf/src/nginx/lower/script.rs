@@ -41,15 +41,19 @@ pub(super) fn ops(
     Ok(out)
 }
 
-fn set(directive: &Directive, refs: &Refs) -> Result<Op, Error> {
+/// The variable that the first word names, to be set.
+pub(super) fn target(directive: &Directive, refs: &Refs) -> Result<Target, Error> {
     let name = super::variable::made(directive, 0)?.to_ascii_lowercase();
-    let target = match name.as_str() {
+    Ok(match name.as_str() {
         "args" => Target::Args,
         "limit_rate" => Target::LimitRate,
         _ => Target::User(refs.names.find(&name).unwrap_or_default()),
-    };
+    })
+}
+
+fn set(directive: &Directive, refs: &Refs) -> Result<Op, Error> {
     Ok(Op::Set {
-        target,
+        target: target(directive, refs)?,
         value: value(directive, 1, refs)?,
     })
 }

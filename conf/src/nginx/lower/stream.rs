@@ -1,12 +1,14 @@
 //! The `stream` block: servers of TCP and UDP that pass bytes to an upstream.
 
+use std::net::SocketAddr;
+
 use super::super::error::{Error, Kind};
 use super::super::model::stream::StreamAction;
 use super::super::model::{Stream, StreamServer};
 use super::super::parse::Directive;
 use super::super::template::{self, Names, Template};
 use super::stream_scope::Scope;
-use super::{Lowering, Once, listen, location, tls, upstream, variable};
+use super::{Lowering, Once, cluster, host_name, listen, location, tls, upstream, variable};
 
 pub(super) fn stream(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Stream, Error> {
     let names = variable::names(block)?;
@@ -17,7 +19,7 @@ pub(super) fn stream(block: &Directive, lowering: &mut Lowering<'_>) -> Result<S
     };
     let mut stream = Stream {
         variables: variable::all(block, words)?,
-        upstreams: upstream::all(block, lowering, None, &Names::default())?,
+        upstreams: upstream::all(block, lowering, None, words)?,
         servers: Vec::new(),
     };
     let outer = Scope::read(block, &Scope::default(), lowering)?;
@@ -30,7 +32,7 @@ pub(super) fn stream(block: &Directive, lowering: &mut Lowering<'_>) -> Result<S
         let found = server(child, (&outer, &outer_tls), &mut stream, &names, lowering)?;
         stream.servers.push(found);
     }
-    upstream::check_nodes(&mut stream.upstreams, false);
+    cluster::check_nodes(&mut stream.upstreams, false);
     Ok(stream)
 }
 
@@ -48,6 +50,21 @@ fn server(
         if child.name == "listen" {
             let found = listen::listen(child, lowering, listen::Place::Stream)?;
             listens.extend(found);
+        }
+    }
+    let (mut server_names, mut name_regexes) = (Vec::new(), Vec::new());
+    let mut sets = Vec::new();
+    for child in block.children() {
+        if child.name == "server_name" {
+            for token in &child.args {
+                let (name, regex) = host_name::host_name(child, &token.text)?;
+                server_names.push(name);
+                name_regexes.extend(regex);
+            }
+        } else if child.name == "set" {
+            let name = variable::made(child, 0)?.to_ascii_lowercase();
+            let place = names.find(&name).unwrap_or_default();
+            sets.push((place, value(child, 1, names)?));
         }
     }
     let Some((action, proxy_tls)) = action(block, &tls, stream, names, lowering)? else {
@@ -70,6 +87,9 @@ fn server(
     }
     Ok(StreamServer {
         listens,
+        names: server_names,
+        name_regexes,
+        sets,
         action,
         preread: scope.preread(),
         datagrams: scope.datagrams(),
@@ -86,6 +106,10 @@ fn server(
         next_timeout_ms: scope.next_timeout_ms.unwrap_or(0),
         buffer_bytes: scope.buffer_bytes.unwrap_or(16 << 10),
         half_close: scope.half_close.unwrap_or(false),
+        bind: scope.paced.value("proxy_bind", names)?,
+        socket_keepalive: scope.socket_keepalive.unwrap_or(false),
+        upload_rate: scope.paced.value("proxy_upload_rate", names)?,
+        download_rate: scope.paced.value("proxy_download_rate", names)?,
         pos: block.pos.clone(),
     })
 }
@@ -110,7 +134,11 @@ fn action(
         match child.name.as_str() {
             "return" => {
                 once.first(child)?;
-                found = Some((StreamAction::Return(value(child, names)?), None));
+                found = Some((StreamAction::Return(value(child, 0, names)?), None));
+            }
+            "pass" => {
+                once.first(child)?;
+                found = Some((StreamAction::Pass(pass(child, text, names)?), None));
             }
             "proxy_pass" => {
                 once.first(child)?;
@@ -119,7 +147,7 @@ fn action(
                     secure = Some(Box::new(tls.proxy.client(text, &child.pos)?));
                 }
                 let action = if text.contains('$') {
-                    StreamAction::ProxyTo(value(child, names)?)
+                    StreamAction::ProxyTo(value(child, 0, names)?)
                 } else {
                     let upstreams = &mut stream.upstreams;
                     let place = upstream::find_or_make(child, text, None, upstreams, lowering)?;
@@ -133,8 +161,30 @@ fn action(
     Ok(found)
 }
 
-/// The first word as a value with variables.
-fn value(d: &Directive, names: &Names) -> Result<Template, Error> {
-    let text = d.arg(0).unwrap_or_default();
+/// `pass`: an address, or a value that is one.
+fn pass(d: &Directive, text: &str, names: &Names) -> Result<Template, Error> {
+    let address = text.strip_prefix("unix:").is_some() || text.parse::<SocketAddr>().is_ok();
+    if !address && !text.contains('$') {
+        let port = text
+            .parse::<u16>()
+            .ok()
+            .map(|port| format!("0.0.0.0:{port}"));
+        let star = text
+            .strip_prefix("*:")
+            .map(|port| format!("0.0.0.0:{port}"));
+        let known = port
+            .or(star)
+            .filter(|text| text.parse::<SocketAddr>().is_ok());
+        let message = || format!("invalid address \"{text}\" in \"pass\" directive");
+        return known
+            .map(|text| Template::text(&text))
+            .ok_or_else(|| d.fault(Kind::Value, message()));
+    }
+    value(d, 0, names)
+}
+
+/// A word as a value with variables.
+fn value(d: &Directive, arg: usize, names: &Names) -> Result<Template, Error> {
+    let text = d.arg(arg).unwrap_or_default();
     template::parse_stream(text, names).map_err(|message| d.fault(Kind::Value, message))
 }

@@ -1,11 +1,14 @@
 //! What `stream` and its servers may each say, and how a server's word goes before the block's.
 
+use std::net::{IpAddr, SocketAddr};
+
 use ipnet::IpNet;
 
 use super::super::error::{Error, Kind};
 use super::super::model::stream::{Datagrams, Preread, Rule, Who};
 use super::super::parse::Directive;
-use super::{Lowering, Once, flag, invalid_value, number, size_bytes, time_ms};
+use super::super::template::{self, Names, Template};
+use super::{Lowering, Once, flag, invalid_parameter, invalid_value, number, size_bytes, time_ms};
 
 /// Greatest buffer in bytes: two of them are held for each connection.
 const BUFFER_BYTES_MAX: u64 = 1 << 20;
@@ -21,6 +24,8 @@ pub(super) struct Scope {
     pub(super) next_timeout_ms: Option<u64>,
     pub(super) buffer_bytes: Option<usize>,
     pub(super) half_close: Option<bool>,
+    pub(super) socket_keepalive: Option<bool>,
+    pub(super) paced: Values,
     preread_ssl: Option<bool>,
     preread_bytes: Option<usize>,
     preread_timeout_ms: Option<u64>,
@@ -28,6 +33,30 @@ pub(super) struct Scope {
     responses: Option<u32>,
     pub(super) real_ip_from: Option<Vec<Who>>,
     pub(super) rules: Option<Vec<Rule>>,
+}
+
+/// Directives whose value may have variables, which are read where a server has its names.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Values(Vec<Directive>);
+
+impl Values {
+    fn or(mut self, outer: Self) -> Self {
+        let fresh = |d: &Directive| self.0.iter().all(|own| own.name != d.name);
+        let kept: Vec<Directive> = outer.0.into_iter().filter(fresh).collect();
+        self.0.extend(kept);
+        self
+    }
+
+    /// What a directive says; `off` and zero are nothing.
+    pub(super) fn value(&self, name: &str, names: &Names) -> Result<Option<Template>, Error> {
+        let Some(d) = self.0.iter().find(|d| d.name == name) else {
+            return Ok(None);
+        };
+        let text = d.arg(0).unwrap_or_default();
+        let template =
+            template::parse_stream(text, names).map_err(|message| d.fault(Kind::Value, message))?;
+        Ok(Some(template).filter(|_| !matches!(text, "off" | "0")))
+    }
 }
 
 impl Scope {
@@ -71,6 +100,17 @@ impl Scope {
             "proxy_next_upstream" => self.next = Some(flag(d)),
             "proxy_next_upstream_tries" => self.next_tries = Some(number(d, 0)?),
             "proxy_next_upstream_timeout" => self.next_timeout_ms = Some(time_ms(d, 0)?),
+            "proxy_bind" => {
+                bind(d)?;
+                self.paced.0.push(d.clone());
+            }
+            "proxy_upload_rate" | "proxy_download_rate" => {
+                if !d.arg(0).is_some_and(|text| text.contains('$')) {
+                    size_bytes(d, 0)?;
+                }
+                self.paced.0.push(d.clone());
+            }
+            "proxy_socket_keepalive" => self.socket_keepalive = Some(flag(d)),
             "proxy_half_close" => self.half_close = Some(flag(d)),
             "proxy_buffer_size" => self.buffer_bytes = Some(buffer(d)?),
             "ssl_preread" => self.preread_ssl = Some(flag(d)),
@@ -96,6 +136,8 @@ impl Scope {
             next_timeout_ms: self.next_timeout_ms.or(outer.next_timeout_ms),
             buffer_bytes: self.buffer_bytes.or(outer.buffer_bytes),
             half_close: self.half_close.or(outer.half_close),
+            socket_keepalive: self.socket_keepalive.or(outer.socket_keepalive),
+            paced: self.paced.or(outer.paced),
             preread_ssl: self.preread_ssl.or(outer.preread_ssl),
             preread_bytes: self.preread_bytes.or(outer.preread_bytes),
             preread_timeout_ms: self.preread_timeout_ms.or(outer.preread_timeout_ms),
@@ -122,6 +164,25 @@ impl Scope {
     }
 }
 
+/// `proxy_bind ADDRESS[:PORT] | off`
+fn bind(d: &Directive) -> Result<(), Error> {
+    let text = d.arg(0).unwrap_or_default();
+    match d.arg(1) {
+        Some("transparent") => {
+            let message = "\"transparent\" in \"proxy_bind\" is not supported by weir yet";
+            return Err(d.fault(Kind::Unsupported, message));
+        }
+        Some(other) => return Err(invalid_parameter(d, other)),
+        None => {}
+    }
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let address = bare.parse::<IpAddr>().is_ok() || text.parse::<SocketAddr>().is_ok();
+    if address || text == "off" || text.contains('$') {
+        return Ok(());
+    }
+    Err(d.fault(Kind::Value, format!("invalid address \"{text}\"")))
+}
+
 fn buffer(d: &Directive) -> Result<usize, Error> {
     let bytes = size_bytes(d, 0)?;
     let fits = (1..=BUFFER_BYTES_MAX).contains(&bytes);
@@ -138,7 +199,7 @@ fn who(d: &Directive, lowering: &Lowering<'_>) -> Result<Who, Error> {
         _ => {}
     }
     let net = text.parse::<IpNet>().map(|net| net.trunc());
-    let net = net.or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+    let net = net.or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
     if let Ok(net) = net {
         return Ok(Who::Net(net));
     }

@@ -2,14 +2,12 @@
 
 use super::super::addr;
 use super::super::error::{Error, Kind};
-use super::super::model::{
-    HealthCheck, Method, NodeKind, Resolver, RetryBudget, Upstream, UpstreamNodes, UpstreamServer,
-};
+use super::super::model::{Method, Resolver, RetryBudget, Upstream, UpstreamServer};
 use super::super::parse::Directive;
-use super::super::template::Names;
 use super::super::value;
 use super::location::addr_fault;
-use super::{Lowering, Once, balancing, invalid_parameter, number, resolving, time_ms};
+use super::variable::Words;
+use super::{Lowering, Once, balancing, cluster, invalid_parameter, number, resolving, time_ms};
 
 /// Idle connections kept to an upstream unless it says otherwise (nginx's since 1.29.7).
 const KEEPALIVE_DEFAULT: u32 = 32;
@@ -22,7 +20,7 @@ pub(super) fn all(
     block: &Directive,
     lowering: &mut Lowering<'_>,
     default_port: Option<u16>,
-    names: &Names,
+    words: Words<'_>,
 ) -> Result<Vec<Upstream>, Error> {
     let mut out: Vec<Upstream> = Vec::new();
     for child in block
@@ -30,7 +28,7 @@ pub(super) fn all(
         .iter()
         .filter(|child| child.name == "upstream")
     {
-        let found = upstream(child, lowering, default_port, names)?;
+        let found = upstream(child, lowering, default_port, words)?;
         if out.iter().any(|other| other.name == found.name) {
             let message = format!("duplicate upstream \"{}\"", found.name);
             return Err(child.fault(Kind::Value, message));
@@ -108,7 +106,7 @@ fn upstream(
     block: &Directive,
     lowering: &mut Lowering<'_>,
     default_port: Option<u16>,
-    names: &Names,
+    words: Words<'_>,
 ) -> Result<Upstream, Error> {
     let mut upstream = empty(block.arg(0).unwrap_or_default(), block);
     let mut once = Once::default();
@@ -123,13 +121,16 @@ fn upstream(
                 }
                 upstream.servers.push(server);
             }
-            "weir_nodes" => {
-                once.first(child)?;
-                upstream.nodes = Some(nodes(child, default_port.is_some())?);
+            "cluster" | "weir_nodes" => {
+                if upstream.nodes.is_some() {
+                    let message = format!("\"{}\" directive is duplicate", child.name);
+                    return Err(child.fault(Kind::Value, message));
+                }
+                upstream.nodes = Some(cluster::nodes(child, default_port.is_some())?);
             }
             "sticky" => {
                 once.first(child)?;
-                upstream.sticky = Some(balancing::sticky(child, names)?);
+                upstream.sticky = Some(balancing::sticky(child, words)?);
             }
             "keepalive" | "keepalive_timeout" | "keepalive_requests" | "keepalive_time" => {
                 once.first(child)?;
@@ -152,7 +153,7 @@ fn upstream(
                 timeout_ms = Some(time_ms(child, 0)?);
             }
             _ => {
-                if let Some(method) = balancing::method(child, names)? {
+                if let Some(method) = balancing::method(child, words)? {
                     if upstream.method != Method::RoundRobin {
                         let at = &child.pos;
                         let warning = format!("load balancing method redefined in {at}");
@@ -199,7 +200,7 @@ fn keepalive(child: &Directive, upstream: &mut Upstream) -> Result<(), Error> {
     Ok(())
 }
 
-fn server_defaults(name: &str, addrs: Vec<addr::Addr>) -> UpstreamServer {
+pub(super) fn server_defaults(name: &str, addrs: Vec<addr::Addr>) -> UpstreamServer {
     UpstreamServer {
         name: name.to_owned(),
         addrs,
@@ -240,61 +241,7 @@ fn server(
     Ok(server)
 }
 
-/// `weir_nodes edge|origin [max_fails=] [fail_timeout=] [max_conns=]`, weir's own.
-fn nodes(directive: &Directive, http: bool) -> Result<UpstreamNodes, Error> {
-    let text = directive.arg(0).unwrap_or_default();
-    let kind = match text {
-        "edge" => NodeKind::Edge,
-        "origin" => NodeKind::Origin,
-        _ => {
-            let message = format!(
-                "invalid value \"{text}\" in \"weir_nodes\" directive, it must be \"edge\" or \
-                 \"origin\""
-            );
-            return Err(directive.fault(Kind::Value, message));
-        }
-    };
-    if kind == NodeKind::Edge && !http {
-        let message = "\"weir_nodes edge\" stands in \"http\" only: edges take no RTMP";
-        return Err(directive.fault(Kind::Value, message));
-    }
-    let mut each = server_defaults(text, Vec::new());
-    for token in directive.args.iter().skip(1) {
-        let name = token.text.split_once('=').map(|(name, _)| name);
-        if !matches!(name, Some("max_fails" | "fail_timeout" | "max_conns")) {
-            return Err(invalid_parameter(directive, &token.text));
-        }
-        server_parameter(directive, &token.text, &mut each, http)?;
-    }
-    Ok(UpstreamNodes {
-        kind,
-        max_fails: each.max_fails,
-        fail_timeout_ms: each.fail_timeout_ms,
-        max_conns: each.max_conns,
-        pos: directive.pos.clone(),
-    })
-}
-
-/// Nodes are always checked: one is used from its first passed check on. What is checked when the
-/// file has no `health_check` for them.
-pub(super) fn check_nodes(upstreams: &mut [Upstream], http: bool) {
-    for upstream in upstreams.iter_mut().filter(|it| it.nodes.is_some()) {
-        upstream.health_check.get_or_insert_with(|| HealthCheck {
-            interval_ms: 1000,
-            fails: 2,
-            passes: 1,
-            port: None,
-            uri: http.then(|| "/rest/v2/weir/node".to_owned()),
-            timeout_ms: 1000,
-            mandatory: false,
-            persistent: false,
-            jitter_ms: 0,
-            matching: None,
-        });
-    }
-}
-
-fn server_parameter(
+pub(super) fn server_parameter(
     directive: &Directive,
     text: &str,
     server: &mut UpstreamServer,

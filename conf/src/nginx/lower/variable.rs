@@ -79,7 +79,7 @@ fn collect(block: &Directive, names: &mut Names, is_own: fn(&str) -> bool) -> Re
         let last = child.args.len().saturating_sub(1);
         match child.name.as_str() {
             "map" | "geo" | "split_clients" => add(child, made(child, last)?, names, is_own)?,
-            "set" => match made(child, 0)? {
+            "set" | "auth_request_set" => match made(child, 0)? {
                 "args" | "limit_rate" => {}
                 name => add(child, name, names, is_own)?,
             },

@@ -184,6 +184,7 @@ impl Pages {
         let auth = set.realm.map(|realm| AuthBasic {
             realm,
             file: set.user_file,
+            prefix: refs.prefix().to_path_buf(),
         });
         Web {
             root: set.root.unwrap_or_else(|| Root {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::super::error::Pos;
+use super::super::regex::Regex;
 use super::super::template::Template;
 use super::tls::{ProxyTls, Tls};
 use super::variable::Variable;
@@ -26,6 +27,12 @@ pub struct Stream {
 pub struct StreamServer {
     /// Where it listens, at least one.
     pub listens: Vec<Listen>,
+    /// `server_name`, lower case: `a.b`, `*.b`, `.b`, `a.*`, `~regex`, or empty.
+    pub names: Vec<String>,
+    /// Those of the names that are regular expressions, in order.
+    pub name_regexes: Vec<Regex>,
+    /// `set`: the variable, by its place in [`Stream::variables`], and its value; in order.
+    pub sets: Vec<(usize, Template)>,
     /// What is done with a session.
     pub action: StreamAction,
     /// `ssl_preread` and its bounds.
@@ -58,6 +65,15 @@ pub struct StreamServer {
     pub buffer_bytes: usize,
     /// `proxy_half_close`: each direction ends by itself.
     pub half_close: bool,
+    /// `proxy_bind`: the address connections to the upstream come from; `None` leaves it to the
+    /// system.
+    pub bind: Option<Template>,
+    /// `proxy_socket_keepalive`
+    pub socket_keepalive: bool,
+    /// `proxy_upload_rate`: bytes a second from the client; zero is no limit.
+    pub upload_rate: Option<Template>,
+    /// `proxy_download_rate`: bytes a second from the upstream; zero is no limit.
+    pub download_rate: Option<Template>,
     /// Where it stands.
     pub pos: Pos,
 }
@@ -71,6 +87,8 @@ pub enum StreamAction {
     ProxyTo(Template),
     /// `return`: this and the end.
     Return(Template),
+    /// `pass`: to the server that listens on this address, without a connection to it.
+    Pass(Template),
 }
 
 /// `ssl_preread` and what bounds reading before a session begins.
@@ -134,6 +152,10 @@ pub enum StreamVar {
     SslPrereadProtocol,
     SslPrereadAlpnProtocols,
     Protocol,
+    BytesReceived,
+    SessionTime,
+    UpstreamFirstByteTime,
+    UpstreamSessionTime,
     ProxyProtocolAddr,
     ProxyProtocolPort,
     ProxyProtocolServerAddr,
@@ -149,6 +171,10 @@ impl StreamVar {
             "ssl_preread_protocol" => Self::SslPrereadProtocol,
             "ssl_preread_alpn_protocols" => Self::SslPrereadAlpnProtocols,
             "protocol" => Self::Protocol,
+            "bytes_received" => Self::BytesReceived,
+            "session_time" => Self::SessionTime,
+            "upstream_first_byte_time" => Self::UpstreamFirstByteTime,
+            "upstream_session_time" => Self::UpstreamSessionTime,
             "proxy_protocol_addr" => Self::ProxyProtocolAddr,
             "proxy_protocol_port" => Self::ProxyProtocolPort,
             "proxy_protocol_server_addr" => Self::ProxyProtocolServerAddr,

@@ -32,9 +32,22 @@ pub enum Method {
     },
     /// Least average time of answers and fewest connections.
     LeastTime {
-        /// To the answer's end, not to its header.
-        last_byte: bool,
+        /// What ends the time.
+        until: Until,
     },
+    /// Least load by what the cluster's nodes report of themselves.
+    LeastLoad,
+}
+
+/// What ends the time that `least_time` averages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Until {
+    /// `connect`, `stream` only: the connection.
+    Connect,
+    /// `header`, in `stream` `first_byte`: the answer's beginning.
+    FirstByte,
+    /// `last_byte`: its end.
+    LastByte,
 }
 
 /// `sticky cookie`: a client stays with the server that its first request went to.
@@ -202,12 +215,17 @@ pub enum NodeKind {
     Origin,
 }
 
-/// `weir_nodes`: peers that the node directory names, as they come and go. They share what a
+/// `cluster`: peers that the node directory names, as they come and go. They share what a
 /// `server` line would say of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamNodes {
-    /// Which nodes.
+    /// `role=`
     pub kind: NodeKind,
+    /// `group=`: only nodes of this `nodeGroup`.
+    pub group: Option<String>,
+    /// `prefer=owner`: a request whose path names a stream goes to the node that has it, if it is
+    /// one of these.
+    pub prefer_owner: bool,
     /// `max_fails=`; zero turns passive checks off.
     pub max_fails: u32,
     /// `fail_timeout=`

@@ -191,6 +191,8 @@ pub struct AuthBasic {
     pub realm: Template,
     /// `auth_basic_user_file`
     pub file: Option<Template>,
+    /// Where a relative path that a variable comes to begins.
+    pub prefix: std::path::PathBuf,
 }
 
 /// One step of the rewrite module, in the order they stand.

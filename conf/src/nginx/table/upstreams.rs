@@ -1,8 +1,8 @@
 //! Rows of what balances and passes on: `upstream` blocks and the `proxy_` family.
 
 use super::{
-    Args, HSL, HTTP, NONE, ONE, Row, SHARED, STREAM_UPSTREAM, STREAMED, TWO, UPSTREAM, block,
-    no_op, row,
+    Args, HSL, HTTP, NONE, ONE, Row, SHARED, STREAM, STREAM_UPSTREAM, STREAMED, TWO, UPSTREAM,
+    as_nginx, block, no_op, row,
 };
 
 const HELD: &str = "a body is held in one piece up to 64k, a longer one in a file without a name";
@@ -23,10 +23,19 @@ pub(super) const ROWS: &[Row] = &[
     no_op("proxy_max_temp_file_size", HSL, ONE, STREAMED),
     no_op("proxy_temp_path", HSL, Args::Between(1, 4), STREAMED),
     row("server", UPSTREAM | STREAM_UPSTREAM, Args::AtLeast(1)),
+    row("cluster", UPSTREAM | STREAM_UPSTREAM, Args::AtLeast(1)),
+    // As `cluster` was spelt before.
     row("weir_nodes", UPSTREAM | STREAM_UPSTREAM, Args::AtLeast(1)),
     block("match", HTTP, ONE),
     row("weir_retry_budget", UPSTREAM, Args::Between(1, 2)),
     row("weir_outlier_ejection", UPSTREAM, Args::Between(0, 5)),
+    as_nginx(
+        "cluster_properties",
+        HTTP | STREAM,
+        ONE,
+        "the node's own settings say where the store is",
+    ),
+    row("least_load", UPSTREAM | STREAM_UPSTREAM, NONE),
     row("least_conn", UPSTREAM | STREAM_UPSTREAM, NONE),
     row("keepalive", UPSTREAM, Args::Between(1, 2)),
     row("keepalive_timeout", UPSTREAM, ONE),
@@ -39,7 +48,7 @@ pub(super) const ROWS: &[Row] = &[
     row("keepalive_requests", UPSTREAM, ONE),
     row("keepalive_time", UPSTREAM, ONE),
     row("ip_hash", UPSTREAM, NONE),
-    row("hash", UPSTREAM, Args::Between(1, 2)),
+    row("hash", UPSTREAM | STREAM_UPSTREAM, Args::Between(1, 2)),
     row("random", UPSTREAM | STREAM_UPSTREAM, Args::Between(0, 2)),
     row(
         "least_time",

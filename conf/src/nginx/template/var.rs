@@ -113,6 +113,10 @@ pub enum Var {
     Https,
     /// `$limit_rate`, in bytes a second.
     LimitRate,
+    /// `$limit_req_status`
+    LimitReqStatus,
+    /// `$limit_conn_status`
+    LimitConnStatus,
     /// `$msec`: the time in seconds with milliseconds.
     Msec,
     /// `$nginx_version`
@@ -156,6 +160,22 @@ impl Var {
                 | Self::RemotePort
                 | Self::ServerAddr
                 | Self::ServerPort
+                | Self::ServerName
+                | Self::BinaryRemoteAddr
+                | Self::Connection
+                | Self::Status
+                | Self::BytesSent
+                | Self::UpstreamAddr
+                | Self::UpstreamConnectTime
+                | Self::UpstreamBytesSent
+                | Self::UpstreamBytesReceived
+                | Self::RealipRemoteAddr
+                | Self::RealipRemotePort
+                | Self::Hostname
+                | Self::NginxVersion
+                | Self::Msec
+                | Self::TimeLocal
+                | Self::TimeIso8601
                 | Self::Pid
                 | Self::Ssl(_)
                 | Self::Stream(_)
@@ -241,6 +261,8 @@ fn builtin(lower: &str) -> Option<Var> {
         "hostname" => Var::Hostname,
         "https" => Var::Https,
         "limit_rate" => Var::LimitRate,
+        "limit_req_status" => Var::LimitReqStatus,
+        "limit_conn_status" => Var::LimitConnStatus,
         "msec" => Var::Msec,
         "nginx_version" => Var::NginxVersion,
         "pipe" => Var::Pipe,

@@ -1,6 +1,7 @@
 //! What an `upstream` says of how it chooses, and what it is refused for.
 
 use super::{http, message};
+use crate::nginx::model::Until;
 use crate::nginx::model::{Method, SameSite, Upstream};
 
 fn upstream(inner: &str) -> Upstream {
@@ -28,9 +29,9 @@ fn methods_are_told_apart() {
         upstream("random two least_conn;").method,
         Method::Random { two: true }
     );
-    for (text, last_byte) in [("header", false), ("last_byte", true)] {
+    for (text, until) in [("header", Until::FirstByte), ("last_byte", Until::LastByte)] {
         let method = upstream(&format!("least_time {text};")).method;
-        assert_eq!(method, Method::LeastTime { last_byte });
+        assert_eq!(method, Method::LeastTime { until });
     }
     let config = http("upstream u { server 127.0.0.1; least_conn; random; }").unwrap();
     assert_eq!(

@@ -222,8 +222,15 @@ fn upstream_faults() {
             "no \"listen\" is defined for server",
         ),
         (
-            "server { listen 81; proxy_pass 127.0.0.1:1; } \
-          server { listen 81; proxy_pass 127.0.0.1:1; }",
+            "server { listen 82-81; return x; }",
+            "invalid port in \"82-81\" of the \"listen\" directive",
+        ),
+        (
+            "server { listen 81; pass 81; pass 81; }",
+            "\"pass\" directive is duplicate",
+        ),
+        (
+            "server { listen 80-81; listen 81; proxy_pass 127.0.0.1:1; }",
             "duplicate \"0.0.0.0:81\" address and port pair",
         ),
     ] {

@@ -66,7 +66,7 @@ proptest! {
 /// A shipped file cut or changed at any byte is read or refused, never a panic.
 #[test]
 fn the_shipped_file_damaged_everywhere() {
-    let text = include_bytes!("../../../lb.conf");
+    let text = include_bytes!("../../../standalone.conf");
     for at in 0..text.len() {
         feed(text.get(..at).unwrap());
         for byte in [b'{', b'}', b'"', b'$', b'\\', 0xff] {

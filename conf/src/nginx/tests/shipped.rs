@@ -1,13 +1,13 @@
-//! The shipped `lb.conf` is what the built-in text is, and both load.
+//! The shipped `standalone.conf` is what the built-in text is; all shipped files load.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::nginx::model::NodeKind;
+use crate::nginx::model::{Method, NodeKind};
 use crate::nginx::parse::{self, Directive, Limits};
 use crate::nginx::{Addr, Behind, LoadOptions, default_config_text, load_text};
 
-const SHIPPED: &str = include_str!("../../../lb.conf");
+const SHIPPED: &str = include_str!("../../../standalone.conf");
 
 fn addr(text: &str) -> Addr {
     Addr::Inet(text.parse::<SocketAddr>().unwrap())
@@ -70,7 +70,13 @@ fn the_built_in_text_loads_for_any_addresses() {
 
 #[test]
 fn the_shipped_file_loads_and_says_what_has_no_effect() {
-    let config = load_text(SHIPPED, "lb.conf", Path::new(""), &LoadOptions::default()).unwrap();
+    let config = load_text(
+        SHIPPED,
+        "standalone.conf",
+        Path::new(""),
+        &LoadOptions::default(),
+    )
+    .unwrap();
     let names: Vec<&str> = config
         .noops()
         .iter()
@@ -106,4 +112,66 @@ fn the_clusters_file_is_the_built_in_text_before_nodes() {
         (Some(NodeKind::Edge), Some(NodeKind::Origin))
     );
     assert!(edges.servers.is_empty() && origins.servers.is_empty());
+}
+
+fn as_nginx(text: &str) -> crate::nginx::Config {
+    let options = LoadOptions {
+        as_nginx: true,
+        ..LoadOptions::default()
+    };
+    load_text(text, "t.conf", Path::new("/etc/weir"), &options).unwrap()
+}
+
+#[test]
+fn the_file_of_a_whole_cluster_names_no_node() {
+    let config = as_nginx(include_str!("../../../lb.conf"));
+    assert_eq!(config.warnings, Vec::<String>::new());
+    let told = config.cluster_properties.as_ref().unwrap();
+    assert_eq!(told.path, Path::new("/etc/weir/cluster/lb.properties"));
+    let (http, stream) = (
+        config.http.as_ref().unwrap(),
+        config.stream.as_ref().unwrap(),
+    );
+    let all = http.upstreams.iter().chain(&stream.upstreams);
+    let shown: Vec<_> = all
+        .map(|it| {
+            let nodes = it.nodes.as_ref().unwrap();
+            assert!(it.servers.is_empty(), "{}", it.name);
+            (it.name.as_str(), &it.method, nodes.kind, nodes.prefer_owner)
+        })
+        .collect();
+    let wanted = [
+        ("weir_edge", &Method::LeastConn, NodeKind::Edge, false),
+        ("weir_origin", &Method::LeastLoad, NodeKind::Origin, true),
+        ("weir_publish", &Method::LeastLoad, NodeKind::Origin, false),
+    ];
+    assert_eq!(shown, wanted);
+}
+
+#[test]
+fn ant_medias_layout_has_its_doors() {
+    let config = as_nginx(include_str!("../../../ant-media-lb.conf"));
+    assert_eq!(config.warnings, Vec::<String>::new());
+    assert!(config.first_cluster().is_none());
+    let (http, stream) = (config.http.unwrap(), config.stream.unwrap());
+    let doors = http.servers.iter().flat_map(|it| &it.listens);
+    let doors: Vec<_> = doors
+        .chain(stream.servers.iter().flat_map(|it| &it.listens))
+        .map(|it| (it.addr.to_string(), it.ssl, it.udp))
+        .collect();
+    let wanted = [
+        ("80", false, false),
+        ("443", true, false),
+        ("5080", false, false),
+        ("5443", true, false),
+        ("4444", true, false),
+        ("4445", false, false),
+        ("1935", false, false),
+        ("1936", true, false),
+        ("4200", false, true),
+    ];
+    assert_eq!(
+        doors,
+        wanted.map(|(port, ssl, udp)| (format!("0.0.0.0:{port}"), ssl, udp))
+    );
 }

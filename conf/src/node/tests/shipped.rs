@@ -68,7 +68,7 @@ fn each_shipped_file_runs_its_role() {
     let lb_conf = load("lb").config.lb_conf.unwrap();
     assert_eq!(
         lb_conf,
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("lb.conf")
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("standalone.conf")
     );
 }
 

@@ -11,7 +11,6 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
@@ -29,10 +28,6 @@ const MEMORY_BYTES_MAX: u64 = 64 << 10;
 
 /// Where bodies go if the file does not say.
 const TEMP_DIR: &str = "/tmp";
-
-/// After an error answer, how long what the client still sends is read, so that it sees the
-/// answer and not a reset.
-const LINGER: Duration = Duration::from_secs(2);
 
 impl Gateway {
     /// Reads the body to its end, if the location says so.
@@ -172,11 +167,4 @@ fn temp_file(dir: &Path) -> io::Result<std::fs::File> {
         }
         result => result,
     }
-}
-
-/// Reads on for a moment what the client is still sending.
-pub(crate) async fn linger(session: &mut Session) {
-    let drain = async { while let Ok(Some(_)) = session.read_request_body().await {} };
-    // Over time: it is cut.
-    let _ = tokio::time::timeout(LINGER, drain).await;
 }

@@ -10,18 +10,17 @@ use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
-use weir_conf::nginx::model::proxy::Bind;
 use weir_conf::nginx::model::{Common, Server as ServerModel};
 
-use super::body::linger;
+use super::cached::{self, bring_nothing};
 use super::conn::{self, Conn};
 pub(crate) use super::ctx::Ctx;
-use super::failure::{Stage, has_begun, status_for, unanswered};
+use super::failure::{Stage, has_begun, not_reused, status_for, unanswered};
 use super::gzip::Recoding;
 use super::inner;
 use super::log::Logs;
 use super::machine::Phase;
-use super::reply::{Reply, Step};
+use super::reply::{Reply, Step, linger};
 use super::request::limit;
 use super::rewritten::{is_sound, pause};
 use super::site::{Location, Site};
@@ -104,6 +103,10 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
+        if let Some(begun) = cached::taken_over(session) {
+            *ctx = begun;
+            return Ok(false);
+        }
         if let Some(inner) = inner::of_session(session) {
             return self.receive_inner(session, ctx, inner).await;
         }
@@ -145,11 +148,7 @@ impl ProxyHttp for Gateway {
             self.error_page(session, ctx, &mut error);
             return Err(error);
         };
-        let bind = match &proxy.model.passing.bind {
-            None => None,
-            Some(Bind::Fixed(addr)) => Some(*addr),
-            Some(Bind::Variable(template)) => self.bound_to(session, ctx, template),
-        };
+        let bind = self.bound_to(session, ctx, &proxy.model.passing);
         let target = ctx.target.as_ref();
         let Some(peer) = proxy.pingora_peer(&lease.peer().addr, &group, target, bind) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
@@ -231,6 +230,9 @@ impl ProxyHttp for Gateway {
         }
         ctx.upstream_headers = Some(response.headers.clone());
         ctx.rate = self.rate(session, ctx);
+        if ctx.fetch.is_some() {
+            return self.bring(session, ctx, response);
+        }
         ctx.accel = self.accel_redirect(ctx, &response.headers);
         if ctx.accel.is_some() {
             ctx.intercepted = true;
@@ -284,8 +286,11 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        self.adjust(session, response, ctx)?;
-        self.recode(session, ctx, response)
+        if ctx.fetch.is_none() {
+            self.adjust(session, response, ctx)?;
+            self.recode(session, ctx, response)?;
+        }
+        Ok(())
     }
 
     fn fail_to_connect(
@@ -317,11 +322,10 @@ impl ProxyHttp for Gateway {
         error: &Error,
         ctx: &mut Ctx,
     ) -> FailToProxy {
-        let status = if has_begun(session) {
-            None
-        } else {
-            status_for(error)
-        };
+        if ctx.fetch.is_some() {
+            return bring_nothing(ctx, error);
+        }
+        let status = status_for(error).filter(|_| !has_begun(session));
         if let Some(status) = status {
             session.set_keepalive(None);
             let reply = match ctx.pending.take() {
@@ -336,10 +340,7 @@ impl ProxyHttp for Gateway {
                 linger(session).await;
             }
         }
-        FailToProxy {
-            error_code: status.unwrap_or(0),
-            can_reuse_downstream: false,
-        }
+        not_reused(status.unwrap_or(0))
     }
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Ctx) {
@@ -362,11 +363,15 @@ impl ProxyHttp for Gateway {
             self.tell(session, ctx, &mut inner, status);
             return;
         }
-        let group = self.group(ctx);
+        // What came from the cache, the fetch has counted.
+        let group = self.group(ctx).filter(|_| ctx.cache.is_none());
         let metrics = group
             .as_ref()
             .map_or(&self.site.own, |group| &group.metrics);
         metrics.answered(written.unwrap_or(0));
+        if ctx.fetch.is_some() {
+            return;
+        }
         if self.common(ctx).access_log {
             self.log_access(session, ctx, status);
         }

@@ -15,7 +15,7 @@ use crate::group::Group;
 use crate::resolve::{Names, NoAddress};
 
 /// What a URL with variables came to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) group: Arc<Group>,
     /// `https://`

@@ -13,8 +13,7 @@ use http::{Method, Version};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use weir_conf::nginx::model;
-use weir_conf::nginx::model::proxy::Bind;
-use weir_conf::nginx::template::Template;
+use weir_conf::nginx::model::proxy::{Bind, Passing};
 
 use super::proxy::{Ctx, Gateway};
 use super::site::{Location, Proxy};
@@ -43,6 +42,9 @@ impl Gateway {
         }
         // Answered already.
         request.remove_header(&EXPECT);
+        if let Some(fetch) = &ctx.fetch {
+            fetch.condition(request)?;
+        }
         if let Some(template) = &passing.method {
             let method = self.values(session, ctx).value(template).into_owned();
             // One that is no method is left as the client's.
@@ -106,7 +108,7 @@ impl Gateway {
         session: &Session,
         request: &mut RequestHeader,
         ctx: &Ctx,
-        passing: &model::proxy::Passing,
+        passing: &Passing,
     ) -> pingora::Result<()> {
         let given = match &passing.set_body {
             Some(template) => Some(self.values(session, ctx).value(template).len() as u64),
@@ -129,13 +131,17 @@ impl Gateway {
 }
 
 impl Gateway {
-    /// `proxy_bind` with variables; what is no address binds nothing.
+    /// `proxy_bind`; what a request makes that is no address binds nothing.
     pub(crate) fn bound_to(
         &self,
         session: &Session,
         ctx: &Ctx,
-        template: &Template,
+        passing: &Passing,
     ) -> Option<SocketAddr> {
+        let template = match passing.bind.as_ref()? {
+            Bind::Fixed(addr) => return Some(*addr),
+            Bind::Variable(template) => template,
+        };
         let text = self.values(session, ctx).value(template).into_owned();
         let text = String::from_utf8_lossy(&text);
         let addr = Bind::addr(&text);
@@ -158,7 +164,7 @@ fn bare(request: &mut RequestHeader) {
 }
 
 /// The request target for the upstream, if it is not the client's own.
-fn target(
+pub(super) fn target(
     request: &RequestHeader,
     location: &Location,
     proxy: &model::Proxy,

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use super::super::addr;
 use super::super::error::{Error, Kind};
 use super::super::log::Logs;
+use super::super::model::cache::CachePath;
 use super::super::model::{CheckMatch, Http, Server, Upstream};
 use super::super::parse::Directive;
 use super::super::template::{self, Names};
 use super::limits::Zones;
 use super::location::{self, Place};
 use super::scope::{Inherited, Scope, value_of};
-use super::{Lowering, checks, cluster, host_name, listen, script, tls, upstream, variable, web};
+use super::{
+    Lowering, cache, checks, cluster, host_name, listen, script, tls, upstream, variable, web,
+};
 
 /// What locations refer to.
 pub(super) struct Refs {
@@ -24,6 +27,8 @@ pub(super) struct Refs {
     pub(super) logs: Logs,
     /// `match` blocks by name.
     pub(super) matches: Vec<(String, Arc<CheckMatch>)>,
+    /// `proxy_cache_path`
+    pub(super) caches: Vec<CachePath>,
     /// What requests and connections are counted in.
     pub(super) zones: Zones,
 }
@@ -57,6 +62,7 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
         prefix: lowering.prefix.clone(),
         logs: Logs::default(),
         matches: checks::matches(block)?,
+        caches: cache::paths(block, lowering)?,
         zones: Zones::default(),
     };
     refs.zones = Zones::of(block, &|d, text| value_of(d, text, &refs))?;
@@ -79,6 +85,7 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     }
     http.upstreams = refs.upstreams;
     http.logs = refs.logs;
+    http.caches = refs.caches;
     cluster::check_nodes(&mut http.upstreams, true);
     http.request_zones = refs.zones.requests;
     http.connection_zones = refs.zones.connections;

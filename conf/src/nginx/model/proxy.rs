@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::super::regex::Regex;
 use super::super::template::Template;
+use super::cache::ProxyCache;
 use super::tls::ProxyTls;
 use super::upstream::Resolver;
 
@@ -34,6 +35,8 @@ pub struct Proxy {
     pub passing: Passing,
     /// `resolver`, for names that a URL with variables comes to.
     pub resolver: Option<Resolver>,
+    /// Whether and how answers are kept, or have ranges cut out of them.
+    pub cache: Option<Box<ProxyCache>>,
     /// `proxy_connect_timeout`
     pub connect_timeout_ms: u64,
     /// `proxy_send_timeout`: between two writes.

@@ -60,6 +60,7 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     upstream_errors: IntCounterVec,
     retries: IntCounterVec,
+    retries_refused: IntCounterVec,
     peer_active: IntGaugeVec,
     peer_healthy: IntGaugeVec,
     peer_ejections: IntCounterVec,
@@ -69,6 +70,9 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn new(registry: &Registry) -> prometheus::Result<Self> {
+        let of_peer = &["upstream", "peer"];
+        let peer = |name, help| counter(registry, name, help, of_peer);
+        let peer_now = |name, help| gauge(registry, name, help, of_peer);
         Ok(Self {
             connections: gauge(
                 registry,
@@ -88,19 +92,15 @@ impl Metrics {
                 "Bytes read from and written to clients",
                 &["listen", "direction"],
             )?,
-            refused: register(
+            refused: single(
                 registry,
-                IntCounter::new(
-                    "weir_lb_connections_refused_total",
-                    "Client connections closed because there were too many",
-                )?,
+                "weir_lb_connections_refused_total",
+                "Client connections closed because there were too many",
             )?,
-            plain: register(
+            plain: single(
                 registry,
-                IntCounter::new(
-                    "weir_lb_plain_requests_total",
-                    "HTTP requests that were passed on by the short way",
-                )?,
+                "weir_lb_plain_requests_total",
+                "HTTP requests that were passed on by the short way",
             )?,
             requests: counter(
                 registry,
@@ -120,23 +120,23 @@ impl Metrics {
                 "Requests and connections sent to a further peer",
                 &["upstream"],
             )?,
-            peer_active: gauge(
+            retries_refused: counter(
                 registry,
+                "weir_lb_upstream_retries_refused_total",
+                "Further tries not made because too many were under way (weir_retry_budget)",
+                &["upstream"],
+            )?,
+            peer_active: peer_now(
                 "weir_lb_peer_active",
                 "Requests and connections in hand at a peer",
-                &["upstream", "peer"],
             )?,
-            peer_healthy: gauge(
-                registry,
+            peer_healthy: peer_now(
                 "weir_lb_peer_healthy",
                 "1 while active checks find the peer well",
-                &["upstream", "peer"],
             )?,
-            peer_ejections: counter(
-                registry,
+            peer_ejections: peer(
                 "weir_lb_peer_ejections_total",
-                "Times that failed requests put the peer out",
-                &["upstream", "peer"],
+                "Times that failed requests, or a row of bad answers, put the peer out",
             )?,
             cache: CacheMetrics::new(registry)?,
         })
@@ -169,6 +169,7 @@ impl Metrics {
                     .with_label_values(&[name, fault.label()])
             }),
             retries: self.retries.with_label_values(&[name]),
+            retries_refused: self.retries_refused.with_label_values(&[name]),
         }
     }
 
@@ -209,6 +210,7 @@ pub(crate) struct UpstreamMetrics {
     classes: [IntCounter; 6],
     errors: [IntCounter; 6],
     pub(crate) retries: IntCounter,
+    pub(crate) retries_refused: IntCounter,
 }
 
 impl UpstreamMetrics {
@@ -237,6 +239,10 @@ pub(crate) struct PeerMetrics {
     pub(crate) active: IntGauge,
     pub(crate) healthy: IntGauge,
     pub(crate) ejections: IntCounter,
+}
+
+fn single(registry: &Registry, name: &str, help: &str) -> prometheus::Result<IntCounter> {
+    register(registry, IntCounter::new(name, help)?)
 }
 
 fn counter(

@@ -8,20 +8,22 @@
 //! answer has gone to the client.
 //!
 //! `plan` says while loading which locations have a short way; `head` whether a request is plain;
-//! `exchange` asks the peer; `door` is the loop of a connection. `known`, `answer`, `chunks` and
+//! `exchange` asks the peer, `carry` brings the answer, `ending` says what became of it; `door` is the loop of a connection. `known`, `answer`, `chunks` and
 //! `pool` are what their names say.
 //!
-//! Limits: the header's (`large_client_header_buffers`), [`conn::AHEAD_BYTES_MAX`] of the next
-//! request while one is answered, [`exchange::HEAD_BYTES_MAX`] of an answer's header,
+//! Limits: the header's (`large_client_header_buffers`), [`downstream::AHEAD_BYTES_MAX`] of
+//! the next request while one is answered, [`exchange::HEAD_BYTES_MAX`] of an answer's header,
 //! [`exchange::PIECE_BYTES`] of its body. Failures: before an answer has begun the request goes on
 //! to Pingora, which logs, counts and tries the next peer as for any other; after, the connection
 //! is closed, as there is no other way to say that something is missing.
 //!
-//! [`conn::AHEAD_BYTES_MAX`]: super::conn::AHEAD_BYTES_MAX
+//! [`downstream::AHEAD_BYTES_MAX`]: super::downstream::AHEAD_BYTES_MAX
 
 mod answer;
+mod carry;
 mod chunks;
 mod door;
+mod ending;
 mod exchange;
 mod head;
 mod known;

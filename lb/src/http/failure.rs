@@ -13,7 +13,7 @@ use pingora::proxy::{FailToProxy, Session};
 use pingora::{Error, ErrorSource, ErrorType};
 use weir_conf::nginx::model::{self, NextUpstream};
 
-use super::express::Failed;
+use super::body::is_lost;
 use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
 use super::reply::Step;
@@ -76,7 +76,7 @@ impl Gateway {
                 ctx.resume = Some(step);
                 error.set_retry(true);
             }
-            Step::Proxy if session.as_ref().retry_buffer_truncated() => {}
+            Step::Proxy if is_lost(session, ctx) => {}
             Step::Proxy => {
                 ctx.start_over();
                 error.set_retry(true);
@@ -95,7 +95,7 @@ impl Gateway {
         from: Step,
     ) -> pingora::Result<()> {
         match self.go_on(session, ctx, from).await {
-            Step::Proxy if !session.as_ref().retry_buffer_truncated() => {
+            Step::Proxy if !is_lost(session, ctx) => {
                 ctx.start_over();
                 Ok(())
             }
@@ -106,45 +106,6 @@ impl Gateway {
             }
             _ => Err(Error::new_in(ErrorType::HTTPStatus(500))),
         }
-    }
-
-    /// Takes over a request from the short way, which tried one peer: on to the next, or to the
-    /// answer for the failure.
-    pub(crate) async fn go_on_from(
-        &self,
-        session: &mut Session,
-        ctx: &mut Ctx,
-        failed: Failed,
-    ) -> Step {
-        let Failed {
-            peer,
-            name,
-            fault,
-            reason,
-            started,
-            tries,
-        } = failed;
-        let (Some((_, proxy)), Some(group)) = (self.proxy(ctx), self.group(ctx)) else {
-            return Step::Proxy;
-        };
-        ctx.started = started;
-        ctx.tries = tries;
-        ctx.tries.end(Some(worth(fault)));
-        ctx.tried.push(peer);
-        ctx.sent = fault != UpstreamFault::Connect;
-        let mut error = Error::new_up(ErrorType::HTTPStatus(worth(fault)));
-        error.set_context(reason);
-        self.log_failure(session, ctx, Some(&name), &error, fault);
-        group.metrics.failed(fault);
-        if wanted(&proxy.model.next, fault) && left(&proxy.model, &group, ctx, 0) {
-            group.metrics.retries.inc();
-            return Step::Proxy;
-        }
-        let step = self.go(session, ctx, Phase::Fail(worth(fault))).await;
-        if matches!(step, Step::Proxy) {
-            ctx.start_over();
-        }
-        step
     }
 
     fn judge_try(&self, session: &Session, ctx: &mut Ctx, error: &mut Error, stage: Stage) {
@@ -175,12 +136,15 @@ impl Gateway {
         self.log_failure(session, ctx, peer, error, fault);
         if stale && once_more {
             ctx.stale_tries += 1;
+            // The peer never saw it: it was no try.
+            ctx.tries.forget();
             drop(lease);
             error.set_retry(true);
             return;
         }
         if let Some(lease) = lease {
             ctx.tried.push(lease.peer().number);
+            lease.observe(fault == UpstreamFault::Status && ctx.status < Some(500));
             lease.finish(if stale || is_harmless(fault, answering, ctx.status) {
                 Outcome::Abandoned
             } else {
@@ -189,10 +153,15 @@ impl Gateway {
         }
         group.metrics.failed(fault);
         ctx.tries.end(Some(worth(fault)));
-        let retry = once_more
+        let mut retry = once_more
             && !(answering && fault != UpstreamFault::Status)
             && wanted(&proxy.model.next, fault)
             && left(&proxy.model, &group, ctx, 0);
+        // A status was within the budget when it was given up.
+        if retry && fault != UpstreamFault::Status && !group.may_retry() {
+            group.metrics.retries_refused.inc();
+            retry = false;
+        }
         if retry {
             group.metrics.retries.inc();
         }
@@ -209,9 +178,16 @@ impl Gateway {
             && may_repeat(session, ctx, next, Stage::Exchange(false))
             // The try that brought the status is not in the list yet.
             && left(&proxy.model, &group, ctx, 1)
+            && {
+                let may = group.may_retry();
+                if !may {
+                    group.metrics.retries_refused.inc();
+                }
+                may
+            }
     }
 
-    fn log_failure(
+    pub(super) fn log_failure(
         &self,
         session: &Session,
         ctx: &Ctx,
@@ -266,7 +242,7 @@ impl Gateway {
 }
 
 /// Whether tries and time are left for another peer, `under_way` tries not being listed yet.
-fn left(proxy: &model::Proxy, group: &Group, ctx: &Ctx, under_way: usize) -> bool {
+pub(super) fn left(proxy: &model::Proxy, group: &Group, ctx: &Ctx, under_way: usize) -> bool {
     let tries_max = match proxy.next_tries {
         0 => group.tries(),
         tries => group
@@ -278,7 +254,7 @@ fn left(proxy: &model::Proxy, group: &Group, ctx: &Ctx, under_way: usize) -> boo
 }
 
 /// The status that a failed try is told with.
-fn worth(fault: UpstreamFault) -> u16 {
+pub(super) fn worth(fault: UpstreamFault) -> u16 {
     match fault {
         UpstreamFault::Timeout => 504,
         _ => 502,
@@ -305,7 +281,7 @@ fn may_repeat(session: &Session, ctx: &Ctx, next: &NextUpstream, stage: Stage) -
     let sent = ctx.sent || stage != Stage::Connect;
     let repeatable = idempotent(&session.req_header().method) || next.non_idempotent || !sent;
     let started = has_begun(session);
-    repeatable && !started && !session.as_ref().retry_buffer_truncated()
+    repeatable && !started && !is_lost(session, ctx)
 }
 
 /// What Pingora is told of a failed request: its connection ends.
@@ -328,7 +304,7 @@ fn idempotent(method: &Method) -> bool {
     !matches!(method.as_str(), "POST" | "PATCH" | "LOCK")
 }
 
-fn wanted(next: &NextUpstream, fault: UpstreamFault) -> bool {
+pub(super) fn wanted(next: &NextUpstream, fault: UpstreamFault) -> bool {
     match fault {
         UpstreamFault::Connect | UpstreamFault::Broken => next.error,
         UpstreamFault::Timeout => next.timeout,

@@ -19,7 +19,8 @@ use pingora::server::configuration::ServerConf;
 use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::{Common, Http, Listen, Server};
 
-use super::conn::{Conn, Deadline, Downstream};
+use super::conn::{Conn, Deadline};
+use super::downstream::Downstream;
 use super::express::{Next, Short};
 use super::greet::greet;
 use super::log::Logs;
@@ -353,6 +354,7 @@ fn fallback() -> Common {
         access_log: true,
         web: weir_conf::nginx::model::web::Web::default(),
         access_logs: Vec::new(),
+        body_temp_path: None,
         guard: weir_conf::nginx::model::guard::Guard::default(),
         gzip: weir_conf::nginx::model::gzip::Gzip::default(),
     }

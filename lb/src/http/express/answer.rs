@@ -111,11 +111,7 @@ fn frame(
             }
             10 if is("connection") => {
                 let mut tokens = header.value.split(|byte| *byte == b',');
-                if tokens.any(|token| !token.trim_ascii().eq_ignore_ascii_case(b"keep-alive")) {
-                    keeps = false;
-                } else {
-                    keeps = true;
-                }
+                keeps = tokens.all(|it| it.trim_ascii().eq_ignore_ascii_case(b"keep-alive"));
             }
             count
                 if count > 8

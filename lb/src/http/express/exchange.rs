@@ -1,6 +1,5 @@
 //! One plain request: a peer is chosen, asked, and its answer passed on.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::{Buf as _, BytesMut};
@@ -9,13 +8,13 @@ use weir_conf::nginx::model::proxy::Pattern;
 use weir_conf::nginx::model::{self, Method};
 
 use super::answer::{self, Answer, Framing, Parsed, Rules};
-use super::chunks::{self, Chunks};
 use super::door::{Job, Short};
 use super::known::Known;
-use super::relay::{Stop, flush, give, pull, push};
-use crate::balance::{Outcome, Walk, address_key};
+use super::relay::{Stop, pull, push};
+use crate::balance::{Walk, address_key};
 use crate::group::{Group, Lease};
-use crate::http::conn::{Conn, Downstream};
+use crate::http::conn::Conn;
+use crate::http::downstream::Downstream;
 use crate::http::reply;
 use crate::http::site::{Location, Proxy};
 use crate::http::tries::Tries;
@@ -57,45 +56,45 @@ pub(crate) struct Failed {
 }
 
 /// Times of a proxy.
-struct Limits {
-    connect: Duration,
-    send: Duration,
-    read: Duration,
+pub(super) struct Limits {
+    pub(super) connect: Duration,
+    pub(super) send: Duration,
+    pub(super) read: Duration,
     /// For the client.
-    give: Duration,
+    pub(super) give: Duration,
 }
 
 /// A request at its peer.
-struct Try<'t> {
-    short: &'t Short,
-    down: &'t mut Downstream,
-    conn: &'t Conn,
-    job: &'t Job,
-    location: &'t Location,
-    proxy: &'t Proxy,
-    group: &'t Group,
-    lease: Lease,
-    limits: Limits,
-    started: Instant,
+pub(super) struct Try<'t> {
+    pub(super) short: &'t Short,
+    pub(super) down: &'t mut Downstream,
+    pub(super) conn: &'t Conn,
+    pub(super) job: &'t Job,
+    pub(super) location: &'t Location,
+    pub(super) proxy: &'t Proxy,
+    pub(super) group: &'t Group,
+    pub(super) lease: Lease,
+    pub(super) limits: Limits,
+    pub(super) started: Instant,
     /// The client's status and the bytes of its body, once there are some.
-    status: u16,
-    sent: u64,
+    pub(super) status: u16,
+    pub(super) sent: u64,
 }
 
 /// A connection to a peer, and what was read of it.
-struct Upstream {
-    io: Io,
-    reused: bool,
-    last: bool,
-    buf: BytesMut,
+pub(super) struct Upstream {
+    pub(super) io: Io,
+    pub(super) reused: bool,
+    pub(super) last: bool,
+    pub(super) buf: BytesMut,
 }
 
 /// The beginning of an answer.
-struct Begun {
-    framing: Framing,
-    keeps: bool,
+pub(super) struct Begun {
+    pub(super) framing: Framing,
+    pub(super) keeps: bool,
     /// What the client gets first.
-    out: Vec<u8>,
+    pub(super) out: Vec<u8>,
 }
 
 impl Short {
@@ -184,6 +183,7 @@ impl Try<'_> {
                 }
             }
         };
+        self.lease.connected();
         use std::os::fd::AsRawFd as _;
         let last = self.job.close_upstream || self.group.kept.is_last(io.as_raw_fd(), reused);
         Ok(Upstream {
@@ -271,233 +271,6 @@ impl Try<'_> {
             out,
         })
     }
-
-    async fn answer(mut self, mut up: Upstream, begun: Begun) -> Done {
-        let Begun {
-            framing,
-            mut keeps,
-            out,
-        } = begun;
-        let relayed = match framing {
-            Framing::None => self.length(&mut up, out, 0).await,
-            Framing::Length(length) => self.length(&mut up, out, length).await,
-            Framing::Chunked => self.chunked(&mut up, out).await,
-            Framing::Close => self.to_the_end(&mut up, out).await,
-        };
-        let flushed = match relayed {
-            Ok(()) => flush(self.down, self.limits.give).await,
-            stopped => stopped,
-        };
-        // Bytes that nobody asked for.
-        keeps &= up.buf.is_empty();
-        match flushed {
-            Ok(()) => {
-                if keeps && !up.last {
-                    self.group.pool.put(self.lease.peer().number, up.io);
-                }
-                let close = self.job.close;
-                self.end(Outcome::Answered);
-                if close { Done::Close } else { Done::Kept }
-            }
-            Err(stop) => {
-                self.broke_off(&stop);
-                // An answer that broke off may be its object's fault.
-                self.end(Outcome::Abandoned);
-                Done::Close
-            }
-        }
-    }
-
-    /// A body of known length.
-    async fn length(
-        &mut self,
-        up: &mut Upstream,
-        mut out: Vec<u8>,
-        length: u64,
-    ) -> Result<(), Stop> {
-        let mut left = length;
-        let first = split(&mut up.buf, left);
-        out.extend_from_slice(&first);
-        left -= first.len() as u64;
-        drop(first);
-        give(self.down, &out, self.limits.give).await?;
-        self.sent += length - left;
-        drop(out);
-        while left > 0 {
-            self.refill(up).await?;
-            let piece = split(&mut up.buf, left);
-            give(self.down, &piece, self.limits.give).await?;
-            left -= piece.len() as u64;
-            self.sent += piece.len() as u64;
-        }
-        Ok(())
-    }
-
-    /// A body in chunks, which goes on in chunks of our own.
-    async fn chunked(&mut self, up: &mut Upstream, mut out: Vec<u8>) -> Result<(), Stop> {
-        let mut chunks = Chunks::default();
-        loop {
-            let mut input = &up.buf[..];
-            loop {
-                match chunks.next(&mut input) {
-                    Ok(Some(data)) => {
-                        chunks::write(data, &mut out);
-                        self.sent += data.len() as u64;
-                    }
-                    Ok(None) => break,
-                    Err(chunks::Malformed) => {
-                        return Err(Stop::Broken(std::io::ErrorKind::InvalidData.into()));
-                    }
-                }
-            }
-            let taken = up.buf.len() - input.len();
-            up.buf.advance(taken);
-            if chunks.is_done() {
-                out.extend_from_slice(chunks::LAST);
-                return give(self.down, &out, self.limits.give).await;
-            }
-            give(self.down, &out, self.limits.give).await?;
-            out.clear();
-            self.refill(up).await?;
-        }
-    }
-
-    /// A body that ends with the connection; the client gets it in chunks.
-    async fn to_the_end(&mut self, up: &mut Upstream, mut out: Vec<u8>) -> Result<(), Stop> {
-        loop {
-            if !up.buf.is_empty() {
-                chunks::write(&up.buf, &mut out);
-                self.sent += up.buf.len() as u64;
-                up.buf.clear();
-            }
-            give(self.down, &out, self.limits.give).await?;
-            out.clear();
-            up.buf.reserve(PIECE_BYTES);
-            if pull(&mut up.io, &mut up.buf, self.down, self.limits.read).await? == 0 {
-                return give(self.down, chunks::LAST, self.limits.give).await;
-            }
-        }
-    }
-
-    /// Reads more of a body that has not ended.
-    async fn refill(&mut self, up: &mut Upstream) -> Result<(), Stop> {
-        up.buf.reserve(PIECE_BYTES);
-        match pull(&mut up.io, &mut up.buf, self.down, self.limits.read).await? {
-            0 => Err(Stop::Broken(std::io::ErrorKind::UnexpectedEof.into())),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether the answer's status sends the request to the next peer, if there is one.
-    fn is_passed_over(&self) -> bool {
-        let model = &self.proxy.model;
-        model.next.statuses.contains(&self.status) && {
-            let tries = match model.next_tries {
-                0 => self.group.tries(),
-                tries => self.group.tries().min(tries as usize),
-            };
-            let limit_ms = u128::from(model.next_timeout_ms);
-            tries > 1 && (limit_ms == 0 || self.started.elapsed().as_millis() < limit_ms)
-        }
-    }
-
-    fn pass_over(mut self) -> Done {
-        let harmless = matches!(self.status, 403 | 404);
-        let failed = self.failed(UpstreamFault::Status, String::new(), Some(self.status));
-        self.status = 0;
-        self.lease.finish(if harmless {
-            Outcome::Abandoned
-        } else {
-            Outcome::Failed
-        });
-        Done::Over(Some(failed))
-    }
-
-    /// The answer is for the long way, which asks once more; and so will the next requests go.
-    fn leave(self) -> Done {
-        if let Some((express, _)) = self.short.way(self.location) {
-            express.closed.store(true, Ordering::Relaxed);
-        }
-        self.lease.finish(Outcome::Abandoned);
-        Done::Over(None)
-    }
-
-    /// A try failed before an answer began.
-    fn fail(self, stop: Stop, connecting: bool) -> Done {
-        let (fault, reason) = match stop {
-            Stop::Client => {
-                self.end(Outcome::Abandoned);
-                return Done::Close;
-            }
-            Stop::Timeout => (UpstreamFault::Timeout, String::new()),
-            // No socket to be had: no peer's fault, and the long way says so.
-            Stop::Broken(error) if connecting && is_ours(&error) => {
-                self.lease.finish(Outcome::Abandoned);
-                return Done::Over(None);
-            }
-            Stop::Broken(error) if connecting => (UpstreamFault::Connect, error.to_string()),
-            Stop::Broken(error) => (UpstreamFault::Broken, error.to_string()),
-        };
-        let failed = self.failed(fault, reason, None);
-        self.lease.finish(Outcome::Failed);
-        Done::Over(Some(failed))
-    }
-
-    fn failed(&self, fault: UpstreamFault, reason: String, status: Option<u16>) -> Box<Failed> {
-        let peer = self.lease.peer();
-        let mut tries = Tries::default();
-        tries.begin_at(&peer.name, self.started);
-        if let Some(status) = status {
-            tries.answered(status, 0);
-        }
-        Box::new(Failed {
-            peer: peer.number,
-            name: peer.name.clone(),
-            fault,
-            reason,
-            started: self.started,
-            tries,
-        })
-    }
-
-    /// An answer ended before its end.
-    fn broke_off(&self, stop: &Stop) {
-        let (fault, reason) = match stop {
-            Stop::Client => return,
-            Stop::Timeout => (UpstreamFault::Timeout, None),
-            Stop::Broken(error) => (UpstreamFault::Broken, Some(error)),
-        };
-        self.group.metrics.failed(fault);
-        let what = match fault {
-            UpstreamFault::Timeout => "upstream timed out (110: Connection timed out)",
-            _ => "upstream prematurely closed connection",
-        };
-        tracing::error!(
-            connection = self.conn.serial,
-            client = %self.conn.remote_text,
-            group = %self.group.name,
-            upstream = %self.lease.peer().name,
-            reason = reason.map(tracing::field::display),
-            "{what} while reading upstream"
-        );
-    }
-
-    /// Gives the peer back, counts and logs.
-    fn end(self, outcome: Outcome) {
-        self.group.metrics.answered(self.status);
-        self.short.site.metrics.plain.inc();
-        self.short.logged(&super::logged::Ended {
-            down: self.down,
-            conn: self.conn,
-            job: self.job,
-            location: self.location,
-            peer: &self.lease.peer().name,
-            status: self.status,
-            sent: self.sent,
-            started: self.started,
-        });
-        self.lease.finish(outcome);
-    }
 }
 
 /// What `proxy_redirect` makes of a URL.
@@ -510,24 +283,4 @@ fn replace(url: &[u8], proxy: &model::Proxy, known: &Known<'_>) -> Option<Vec<u8
         // See `plan`.
         Pattern::Regex(_) => None,
     })
-}
-
-/// The first bytes of a buffer, so many at most.
-fn split(buf: &mut BytesMut, most: u64) -> BytesMut {
-    let count = usize::try_from(most).unwrap_or(usize::MAX).min(buf.len());
-    buf.split_to(count)
-}
-
-fn is_ours(error: &std::io::Error) -> bool {
-    matches!(
-        error.raw_os_error(),
-        Some(libc_errno::EMFILE | libc_errno::ENFILE | libc_errno::EADDRNOTAVAIL)
-    )
-}
-
-/// Linux's numbers of what a socket can fail for before anything goes to the network.
-mod libc_errno {
-    pub(super) const ENFILE: i32 = 23;
-    pub(super) const EMFILE: i32 = 24;
-    pub(super) const EADDRNOTAVAIL: i32 = 99;
 }

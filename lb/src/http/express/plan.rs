@@ -67,6 +67,7 @@ fn is_plain(common: &Common, http: &Http) -> bool {
         access_logs,
         guard,
         gzip,
+        body_temp_path: _,
     } = common;
     let known = |template: &Template| supports(template, &http.variables);
     let headers = add_headers.iter().all(|it| {
@@ -146,6 +147,8 @@ fn is_plain_proxy(proxy: &Proxy, variables: &[Variable]) -> bool {
         redirects,
         passing,
         cache,
+        // Only of URLs with variables.
+        resolver: _,
         connect_timeout_ms: _,
         send_timeout_ms: _,
         read_timeout_ms: _,
@@ -167,6 +170,8 @@ fn is_plain_proxy(proxy: &Proxy, variables: &[Variable]) -> bool {
         cookie_domains,
         cookie_paths,
         cookie_flags,
+        // There is no body.
+        request_buffering: _,
     } = passing;
     let known = |template: &Template| supports(template, variables);
     let redirects = redirects.iter().all(|(from, to)| match from {

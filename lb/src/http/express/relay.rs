@@ -11,7 +11,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio_util::io::poll_read_buf;
 
-use crate::http::conn::Downstream;
+use crate::http::downstream::Downstream;
 use crate::io::Io;
 
 /// Why bytes do not flow.

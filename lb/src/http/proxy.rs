@@ -287,7 +287,8 @@ impl ProxyHttp for Gateway {
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
         self.adjust(session, response, ctx)?;
-        self.recode(session, ctx, response)
+        self.recode(session, ctx, response)?;
+        self.tell_keepalive(session, ctx, response)
     }
 
     fn fail_to_connect(

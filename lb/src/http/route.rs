@@ -220,18 +220,29 @@ impl Paths {
 /// `None` if it is malformed, as nginx judges it.
 pub(crate) fn host_name(header: &[u8]) -> Option<Cow<'_, str>> {
     let text = std::str::from_utf8(header).ok()?;
-    let host = if text.starts_with('[') {
-        let end = text.find(']')?;
-        let rest = text.get(end + 1..)?;
-        if !rest.is_empty() && !rest.starts_with(':') {
-            return None;
-        }
-        text.get(..=end)?
+    let (host, port) = if text.starts_with('[') {
+        let (host, rest) = text.split_at_checked(text.find(']')? + 1)?;
+        (
+            host,
+            rest.strip_prefix(':').or(rest.is_empty().then_some(""))?,
+        )
     } else {
-        text.split(':').next().unwrap_or_default()
+        text.split_once(':').unwrap_or((text, ""))
     };
-    let bad = |byte: u8| byte <= b' ' || byte == 0x7f || matches!(byte, b'/' | b'\\' | b'@');
-    if host.bytes().any(bad) || host.contains("..") {
+    if !port.is_empty()
+        && (!port.bytes().all(|it| it.is_ascii_digit()) || port.parse::<u16>().is_err())
+    {
+        return None;
+    }
+    let inner = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let bad = |byte: u8| byte <= b' ' || byte == 0x7f || b"/\\@[]:".contains(&byte);
+    let bad_inner =
+        |byte: u8| !byte.is_ascii_alphanumeric() && !b"!$&'()*+,;=-._~:".contains(&byte);
+    let is_bad = match inner {
+        Some(inner) => inner.bytes().any(bad_inner),
+        None => host.bytes().any(bad),
+    };
+    if is_bad || host.contains("..") || (host == ".") {
         return None;
     }
     let host = host.strip_suffix('.').unwrap_or(host);
@@ -379,6 +390,14 @@ mod tests {
             ("a b", None),
             ("a/b", None),
             ("a..b", None),
+            (".", None),
+            ("a:b", None),
+            ("a:80:80", None),
+            ("a:65536", None),
+            ("a:", Some("a")),
+            ("x[::1]", None),
+            ("[::1].", None),
+            ("[v1.!~:]:8", Some("[v1.!~:]")),
             ("[::1", None),
             ("[::1]x", None),
             ("a\u{0}b", None),

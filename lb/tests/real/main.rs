@@ -25,6 +25,7 @@ mod preread;
 mod reload;
 mod rewriting;
 mod sessions;
+mod smuggling;
 mod tcp;
 mod tls;
 mod tools;

@@ -79,7 +79,7 @@ impl Scope {
             if scope.guard.read(directive, refs, lowering, &mut once)? {
                 continue;
             }
-            if scope.scalar(directive, lowering)? {
+            if scope.scalar(directive)? {
                 once.first(directive)?;
             }
         }
@@ -87,7 +87,7 @@ impl Scope {
     }
 
     /// Directives of one value. Says whether it was one.
-    fn scalar(&mut self, d: &Directive, lowering: &mut Lowering<'_>) -> Result<bool, Error> {
+    fn scalar(&mut self, d: &Directive) -> Result<bool, Error> {
         match d.name.as_str() {
             "client_max_body_size" => self.client_max_body_bytes = Some(size_bytes(d, 0)?),
             "client_header_timeout" => self.client_header_timeout_ms = Some(time_ms(d, 0)?),
@@ -95,11 +95,7 @@ impl Scope {
             "send_timeout" => self.send_timeout_ms = Some(time_ms(d, 0)?),
             "keepalive_timeout" => {
                 self.keepalive_timeout_ms = Some(time_ms(d, 0)?);
-                if d.args.len() > 1 {
-                    time_ms(d, 1)?;
-                    let what = "the second parameter of keepalive_timeout".to_owned();
-                    lowering.no_op(d, what, "no Keep-Alive header is sent");
-                }
+                self.guard.tell_keepalive(d)?;
             }
             "keepalive_requests" => self.keepalive_requests = Some(number(d, 0)?),
             "large_client_header_buffers" => {

@@ -273,7 +273,14 @@ fn builtin(lower: &str) -> Option<Var> {
         "time_iso8601" => Var::TimeIso8601,
         "time_local" => Var::TimeLocal,
         "http2" => Var::Http2,
-        "http3" | "request_body_file" | "fastcgi_script_name" => Var::Empty,
+        "arg_"
+        | "http_"
+        | "cookie_"
+        | "sent_http_"
+        | "upstream_http_"
+        | "http3"
+        | "request_body_file"
+        | "fastcgi_script_name" => Var::Empty,
         _ => return None,
     })
 }

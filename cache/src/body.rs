@@ -9,8 +9,8 @@
 //! the error after the bytes that did come.
 
 use crate::fetch::FetchError;
-use crate::metrics::Metrics;
 use bytes::{Bytes, BytesMut};
+use prometheus::IntCounter;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 
@@ -130,7 +130,7 @@ fn join(pieces: &[Bytes]) -> Bytes {
 #[derive(Debug)]
 pub struct Reader {
     body: Arc<Body>,
-    metrics: Arc<Metrics>,
+    served_bytes: IntCounter,
     /// Where in the body the next byte is.
     at_bytes: u64,
     /// Where to stop.
@@ -147,10 +147,10 @@ enum Step {
 }
 
 impl Reader {
-    pub(crate) fn new(body: Arc<Body>, metrics: Arc<Metrics>, from: u64, end: u64) -> Self {
+    pub(crate) fn new(body: Arc<Body>, served_bytes: IntCounter, from: u64, end: u64) -> Self {
         Self {
             body,
-            metrics,
+            served_bytes,
             at_bytes: from,
             end_bytes: end,
             piece: 0,
@@ -185,7 +185,7 @@ impl Reader {
         match self.step()? {
             Step::Piece(bytes) => {
                 self.at_bytes += bytes.len() as u64;
-                self.metrics.served_bytes.inc_by(bytes.len() as u64);
+                self.served_bytes.inc_by(bytes.len() as u64);
                 Ok(Some(Some(bytes)))
             }
             Step::End => Ok(Some(None)),

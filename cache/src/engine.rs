@@ -109,7 +109,7 @@ impl Answer {
     pub fn reader(&self, from: u64, end: Option<u64>) -> Reader {
         Reader::new(
             Arc::clone(self.object.body()),
-            Arc::clone(&self.metrics),
+            self.metrics.served_bytes.clone(),
             from,
             end.unwrap_or(u64::MAX),
         )

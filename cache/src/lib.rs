@@ -7,6 +7,9 @@
 //! the [`Fetch`] trait, so that TCP, unix sockets ([`HttpFetch`]) and other transports share one
 //! cache and one retry rule.
 //!
+//! [`zone`] is the same for a load balancer that reads nginx.conf: nginx's rules of what is kept and
+//! how long, on the same bodies.
+//!
 //! Units: bytes and milliseconds, as the names say. Time is tokio's clock, which tests can pause.
 //!
 //! Limits: [`CacheOptions`] and [`HttpFetchOptions`]; RAM is at most `store_bytes_max` for what is
@@ -29,6 +32,7 @@ mod places;
 pub mod policy;
 mod pool;
 mod store;
+pub mod zone;
 
 pub use body::Reader;
 pub use engine::{Answer, Ask, Cache, CacheOptions};

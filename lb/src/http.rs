@@ -6,13 +6,14 @@
 //! `script` rewrites, `access` lets in, `files` finds files, `flow` is where the request stands and
 //! `vars` works out values with variables; `proxy` is Pingora's set of hooks, with `request`,
 //! `upstream`, `rewritten` and `failure` for what they do; `target`, `choice` and `tries` say where
-//! a request goes, `reply` and `answer` are the answers the balancer gives itself.
+//! a request goes, `cached` keeps upstreams' answers, `reply` and `answer` are the answers the balancer gives itself.
 
 mod absolute;
 mod accel;
 mod access;
 mod answer;
 mod apr1;
+mod cached;
 mod choice;
 mod conn;
 mod cookies;

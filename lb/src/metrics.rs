@@ -4,6 +4,9 @@
 use prometheus::{
     IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, core::Collector,
 };
+mod cache;
+
+pub(crate) use cache::CacheMetrics;
 
 /// Why an upstream failed a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +61,8 @@ pub(crate) struct Metrics {
     peer_active: IntGaugeVec,
     peer_healthy: IntGaugeVec,
     peer_ejections: IntCounterVec,
+    /// What is counted of each cache.
+    pub(crate) cache: CacheMetrics,
 }
 
 impl Metrics {
@@ -124,6 +129,7 @@ impl Metrics {
                 "Times that failed requests put the peer out",
                 &["upstream", "peer"],
             )?,
+            cache: CacheMetrics::new(registry)?,
         })
     }
 

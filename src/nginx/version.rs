@@ -36,7 +36,6 @@ const WITHOUT: &[&str] = &[
     "http_empty_gif_module",
     "http_browser_module",
     "http_tunnel_module",
-    "http-cache",
     "stream_limit_conn_module",
 ];
 

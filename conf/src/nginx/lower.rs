@@ -6,6 +6,7 @@
 //! has none of its own. Failures: the first one, in nginx's words.
 
 mod balancing;
+mod cache;
 mod ciphers;
 mod cluster;
 mod guard;

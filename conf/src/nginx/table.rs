@@ -5,6 +5,7 @@
 //! place, by people and by [`check`]; a later version adds rows. A name that has no row is
 //! refused: as "not supported by weir yet" if nginx has it, else as unknown.
 
+mod cache;
 mod guard;
 mod stream;
 mod tls;
@@ -243,12 +244,7 @@ const ROWS: &[Row] = &[
     // HTTP: the upstream's side.
     row("proxy_pass", LOCATION | LOCATION_IF, ONE),
     row("proxy_set_header", HSL, TWO),
-    row("proxy_hide_header", HSL, ONE),
-    row("proxy_redirect", HSL, Args::Between(1, 2)),
-    row("proxy_http_version", HSL, ONE),
     row("proxy_connect_timeout", HSL | STREAM | STREAM_SERVER, ONE),
-    row("proxy_send_timeout", HSL, ONE),
-    row("proxy_read_timeout", HSL, ONE),
     row("proxy_next_upstream", HSL, Args::AtLeast(1)),
     row(
         "proxy_next_upstream_tries",
@@ -282,6 +278,7 @@ const ROWS: &[Row] = &[
 pub fn rows() -> impl Iterator<Item = &'static Row> {
     ROWS.iter()
         .chain(upstreams::ROWS)
+        .chain(cache::ROWS)
         .chain(guard::ROWS)
         .chain(stream::ROWS)
         .chain(tls::ROWS)

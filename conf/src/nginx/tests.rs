@@ -2,6 +2,7 @@
 //! model. One file a subject.
 
 mod balancing;
+mod caching;
 mod errors;
 mod files;
 mod grammar;

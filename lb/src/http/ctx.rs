@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::accel::Kept;
+use super::cached::{Fetch, State};
 use super::conn::Conn;
 use super::flow::Flow;
 use super::inner::Inner;
@@ -78,6 +79,10 @@ pub(crate) struct Ctx {
     pub(crate) accel: Option<Vec<u8>>,
     /// What `proxy_set_body` puts in place of the client's body has been sent.
     pub(crate) body_set: bool,
+    /// What is known of it at the cache, if it came there.
+    pub(crate) cache: Option<Box<State>>,
+    /// It is the cache's own, that fetches an answer.
+    pub(crate) fetch: Option<Box<Fetch>>,
 }
 
 impl Ctx {
@@ -115,6 +120,8 @@ impl Ctx {
             kept: None,
             accel: None,
             body_set: false,
+            cache: None,
+            fetch: None,
         }
     }
 

@@ -9,7 +9,7 @@
 //! request is sent again on another, [`STALE_TRIES_MAX`] times at most.
 
 use http::Method;
-use pingora::proxy::Session;
+use pingora::proxy::{FailToProxy, Session};
 use pingora::{Error, ErrorSource, ErrorType};
 use weir_conf::nginx::model::{self, NextUpstream};
 
@@ -56,7 +56,7 @@ impl Gateway {
     /// Goes to the page of an error, if it has one: on to its upstream, or to an answer that
     /// `fail_to_proxy` gives.
     pub(crate) fn error_page(&self, session: &Session, ctx: &mut Ctx, error: &mut Error) {
-        let Some(status) = status_for(error) else {
+        let Some(status) = status_for(error).filter(|_| ctx.fetch.is_none()) else {
             return;
         };
         let sent_on = ctx.accel.take();
@@ -268,6 +268,14 @@ fn may_repeat(session: &Session, ctx: &Ctx, next: &NextUpstream, stage: Stage) -
     repeatable && !started && !session.as_ref().retry_buffer_truncated()
 }
 
+/// What Pingora is told of a failed request: its connection ends.
+pub(crate) fn not_reused(error_code: u16) -> FailToProxy {
+    FailToProxy {
+        error_code,
+        can_reuse_downstream: false,
+    }
+}
+
 /// Whether a final answer, or an upgrade, has begun to be written to the client.
 pub(crate) fn has_begun(session: &Session) -> bool {
     let status = session
@@ -291,7 +299,7 @@ fn wanted(next: &NextUpstream, fault: UpstreamFault) -> bool {
     }
 }
 
-fn fault(error: &Error, ctx: &Ctx) -> UpstreamFault {
+pub(crate) fn fault(error: &Error, ctx: &Ctx) -> UpstreamFault {
     match error.etype() {
         ErrorType::HTTPStatus(_) if ctx.passed_over => UpstreamFault::Status,
         ErrorType::ConnectTimedout | ErrorType::ReadTimedout | ErrorType::WriteTimedout => {

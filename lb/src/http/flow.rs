@@ -66,6 +66,27 @@ impl Default for Flow {
 }
 
 impl Flow {
+    /// The same way once more, for a request that is made of this one.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            path: self.path.clone(),
+            args: self.args.clone(),
+            rewritten: self.rewritten,
+            changed: self.changed,
+            internal: self.internal,
+            changes_left: self.changes_left,
+            error_page: self.error_page,
+            err_status: 0,
+            as_get: self.as_get,
+            add_path: self.add_path,
+            challenges: Vec::new(),
+            limit_rate: None,
+            id: self.id.clone(),
+            slots: Mutex::new(lock(&self.slots).clone()),
+            captures: Mutex::new(lock(&self.captures).clone()),
+        }
+    }
+
     /// The value of a variable of the file's, if it has one.
     pub(crate) fn slot(&self, place: usize) -> Option<Arc<[u8]>> {
         lock(&self.slots).get(place).cloned().flatten()

@@ -176,7 +176,7 @@ async fn inside(
 }
 
 /// A request of HTTP/2 as HTTP/1 has it: what is made inside is read anew, and from that alone.
-async fn in_http_1(session: &Session) -> Option<Box<ServerSession>> {
+pub(super) async fn in_http_1(session: &Session) -> Option<Box<ServerSession>> {
     let request = session.req_header();
     let mut head = format!("{} ", request.method).into_bytes();
     head.extend_from_slice(request.raw_path());

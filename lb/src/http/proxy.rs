@@ -13,14 +13,15 @@ use pingora::{Error, ErrorType};
 use weir_conf::nginx::model::proxy::Bind;
 use weir_conf::nginx::model::{Common, Server as ServerModel};
 
+use super::cached::{self, bring_nothing};
 use super::conn::{self, Conn};
 pub(crate) use super::ctx::Ctx;
-use super::failure::{Stage, has_begun, status_for, unanswered};
+use super::failure::{Stage, has_begun, not_reused, status_for, unanswered};
 use super::gzip::Recoding;
 use super::inner;
 use super::log::Logs;
 use super::machine::Phase;
-use super::reply::{Reply, Step};
+use super::reply::{Reply, Step, linger};
 use super::request::limit;
 use super::rewritten::{is_sound, pause};
 use super::site::{Location, Site};
@@ -28,10 +29,6 @@ use super::tries::{header_bytes, request_bytes};
 use super::vars::Values;
 use crate::balance::Outcome;
 use crate::owners::StreamOwners;
-
-/// After an error answer, how long what the client still sends is read, so that it sees the
-/// answer and not a reset.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// The proxy of one `http` block.
 #[derive(Debug)]
@@ -107,6 +104,10 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, ctx: &mut Ctx) -> pingora::Result<bool> {
+        if let Some(begun) = cached::taken_over(session) {
+            *ctx = begun;
+            return Ok(false);
+        }
         if let Some(inner) = inner::of_session(session) {
             return self.receive_inner(session, ctx, inner).await;
         }
@@ -233,6 +234,9 @@ impl ProxyHttp for Gateway {
         }
         ctx.upstream_headers = Some(response.headers.clone());
         ctx.rate = self.rate(session, ctx);
+        if ctx.fetch.is_some() {
+            return self.bring(session, ctx, response);
+        }
         ctx.accel = self.accel_redirect(ctx, &response.headers);
         if ctx.accel.is_some() {
             ctx.intercepted = true;
@@ -286,9 +290,12 @@ impl ProxyHttp for Gateway {
         response: &mut ResponseHeader,
         ctx: &mut Ctx,
     ) -> pingora::Result<()> {
-        self.adjust(session, response, ctx)?;
-        self.recode(session, ctx, response)?;
-        self.tell_keepalive(session, ctx, response)
+        if ctx.fetch.is_none() {
+            self.adjust(session, response, ctx)?;
+            self.recode(session, ctx, response)?;
+            self.tell_keepalive(session, ctx, response)?;
+        }
+        Ok(())
     }
 
     fn fail_to_connect(
@@ -320,11 +327,10 @@ impl ProxyHttp for Gateway {
         error: &Error,
         ctx: &mut Ctx,
     ) -> FailToProxy {
-        let status = if has_begun(session) {
-            None
-        } else {
-            status_for(error)
-        };
+        if ctx.fetch.is_some() {
+            return bring_nothing(ctx, error);
+        }
+        let status = status_for(error).filter(|_| !has_begun(session));
         if let Some(status) = status {
             session.set_keepalive(None);
             let reply = match ctx.pending.take() {
@@ -339,10 +345,7 @@ impl ProxyHttp for Gateway {
                 linger(session).await;
             }
         }
-        FailToProxy {
-            error_code: status.unwrap_or(0),
-            can_reuse_downstream: false,
-        }
+        not_reused(status.unwrap_or(0))
     }
 
     async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Ctx) {
@@ -362,11 +365,15 @@ impl ProxyHttp for Gateway {
             self.tell(session, ctx, &mut inner, status);
             return;
         }
-        let group = self.group(ctx);
+        // What came from the cache, the fetch has counted.
+        let group = self.group(ctx).filter(|_| ctx.cache.is_none());
         let metrics = group
             .as_ref()
             .map_or(&self.site.own, |group| &group.metrics);
         metrics.answered(written.unwrap_or(0));
+        if ctx.fetch.is_some() {
+            return;
+        }
         if self.common(ctx).access_log {
             self.log_access(session, ctx, status);
         }
@@ -390,11 +397,4 @@ impl ProxyHttp for Gateway {
     ) -> bool {
         true
     }
-}
-
-/// Reads on for a moment what the client is still sending.
-async fn linger(session: &mut Session) {
-    let drain = async { while let Ok(Some(_)) = session.read_request_body().await {} };
-    // Over time: it is cut.
-    let _ = tokio::time::timeout(LINGER, drain).await;
 }

@@ -19,6 +19,10 @@ pub(crate) const SERVER: &str = "weir";
 /// How much of a file is read and written at once.
 const PIECE_BYTES: usize = 64 << 10;
 
+/// After an error answer, how long what the client still sends is read, so that it sees the
+/// answer and not a reset.
+const LINGER: Duration = Duration::from_secs(2);
+
 /// How a request ends in the balancer.
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -231,6 +235,13 @@ async fn send_file(
             .await?;
     }
     Ok(())
+}
+
+/// Reads on for a moment what the client is still sending.
+pub(super) async fn linger(session: &mut Session) {
+    let drain = async { while let Ok(Some(_)) = session.read_request_body().await {} };
+    // Over time: it is cut.
+    let _ = tokio::time::timeout(LINGER, drain).await;
 }
 
 /// The time of day.

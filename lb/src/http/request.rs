@@ -60,6 +60,7 @@ impl Gateway {
                 session.set_keepalive(None);
                 Ok(true)
             }
+            Step::Proxy if self.is_cached(ctx) => Box::pin(self.through_cache(session, ctx)).await,
             Step::Proxy => {
                 if expects_continue(session) {
                     // As nginx: the client is told at once, whatever peer it will be.
@@ -262,7 +263,7 @@ pub(super) fn announced(session: &Session) -> u64 {
 }
 
 /// RFC 9110 section 10.1.1; HTTP/1.0 clients do not wait.
-fn expects_continue(session: &mut Session) -> bool {
+pub(super) fn expects_continue(session: &mut Session) -> bool {
     let request = session.req_header();
     let expects = request.version == Version::HTTP_11
         && request

@@ -85,7 +85,7 @@ impl Front {
         })
     }
 
-    /// Takes over what the one before has counted.
+    /// Takes over what the one before has counted, and keeps of upstreams' answers.
     pub(crate) fn learn(&self, before: &Self) {
         self.site.learn(&before.site);
     }

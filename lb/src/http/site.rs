@@ -18,6 +18,7 @@ use weir_conf::nginx::model::web::Op;
 use weir_conf::nginx::model::{self, Action, Http};
 use weir_conf::nginx::template::Template;
 
+use super::cached::{Caches, Caching};
 use super::route::Tree;
 use super::secure::Secure;
 use super::stub::Stub;
@@ -51,6 +52,8 @@ pub(crate) struct Site {
     pub(crate) own: UpstreamMetrics,
     /// What `stub_status` shows.
     pub(crate) stub: Arc<Stub>,
+    /// `proxy_cache_path`
+    pub(crate) caches: Caches,
     /// `$hostname`
     pub(crate) hostname: String,
     /// Whether any place makes requests inside.
@@ -101,6 +104,8 @@ pub(crate) enum Do {
 #[derive(Debug)]
 pub(crate) struct Proxy {
     pub(crate) model: model::Proxy,
+    /// Whether and how answers are kept.
+    pub(crate) cache: Option<Arc<Caching>>,
     /// `None` if the URL has variables.
     pub(crate) group: Option<Arc<Group>>,
     /// Connects with TLS.
@@ -168,6 +173,7 @@ impl Site {
                 model: model.clone(),
             });
         }
+        let caches = Caches::new(http, metrics);
         Ok(Self {
             servers,
             places: http
@@ -181,7 +187,8 @@ impl Site {
             metrics: metrics.clone(),
             own: metrics.upstream("-"),
             stub: Arc::default(),
-            asks_inside: anywhere(http, |common| common.guard.auth_request.is_some()),
+            asks_inside: anywhere(http, |common| common.guard.auth_request.is_some()) || caches.any,
+            caches,
             recodes: anywhere(http, |common| common.gzip.is_used()),
             request_zones: http.request_zones.iter().map(Requests::new).collect(),
             request_keys: http
@@ -201,8 +208,9 @@ impl Site {
         })
     }
 
-    /// Goes on with what the configuration before has counted.
+    /// Goes on with what the configuration before has counted and kept.
     pub(crate) fn learn(&self, before: &Self) {
+        self.caches.learn(&before.caches);
         for zone in &self.request_zones {
             let mut others = before.request_zones.iter();
             if let Some(old) = others.find(|old| old.name() == zone.name()) {
@@ -329,6 +337,7 @@ fn make_proxy(
             .iter()
             .filter_map(|name| named(name))
             .collect(),
+        cache: Caching::new(model).map(Arc::new),
         model: model.clone(),
     })
 }

@@ -15,7 +15,7 @@ use super::proxy::{Ctx, Gateway};
 use crate::group::Group;
 
 /// What a URL with variables came to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) group: Arc<Group>,
     /// `https://`

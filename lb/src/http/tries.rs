@@ -8,10 +8,10 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use tokio::time::Instant;
 
 /// All tries so far.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Tries(Vec<Try>);
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Try {
     addr: String,
     status: Option<u16>,

@@ -43,6 +43,9 @@ impl Gateway {
         }
         // Answered already.
         request.remove_header(&EXPECT);
+        if let Some(fetch) = &ctx.fetch {
+            fetch.condition(request)?;
+        }
         if let Some(template) = &passing.method {
             let method = self.values(session, ctx).value(template).into_owned();
             // One that is no method is left as the client's.
@@ -157,7 +160,7 @@ fn bare(request: &mut RequestHeader) {
 }
 
 /// The request target for the upstream, if it is not the client's own.
-fn target(
+pub(super) fn target(
     request: &RequestHeader,
     location: &Location,
     proxy: &model::Proxy,

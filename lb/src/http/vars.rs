@@ -307,7 +307,12 @@ impl Values<'_> {
             Var::NginxVersion => out.extend_from_slice(NGINX_VERSION.as_bytes()),
             Var::Pipe => out.push(b'.'),
             Var::Msec | Var::TimeLocal | Var::TimeIso8601 => of_time(var, out),
-            _ => {}
+            // The rest is the cache's, if it came there.
+            _ => {
+                if let Some(state) = &self.ctx.cache {
+                    state.write(var, out);
+                }
+            }
         }
     }
 

@@ -90,3 +90,50 @@ async fn what_is_paused_waits_for_the_next_configuration() {
     }
     within(running.end()).await;
 }
+
+/// What a cache keeps stays when its zone does, also if it is given another size.
+#[tokio::test]
+async fn a_cache_outlives_a_reload() {
+    let up = crate::tools::Upstream::new(|_| {
+        let headers = "Cache-Control: max-age=60\r\n";
+        crate::tools::Answer::Send(crate::tools::answer("200 OK", headers, "kept"))
+    })
+    .await;
+    let addr = free_address();
+    let text = |path: &str, size: &str| {
+        format!(
+            "http {{ proxy_cache_path {path} keys_zone=z:1m max_size={size};
+               server {{ listen {addr}; add_header X-Cache $upstream_cache_status;
+                 location / {{ proxy_pass http://{}; proxy_cache z; }} }} }}",
+            up.addr
+        )
+    };
+    let first = text("/one", "1m");
+    let bound = bind(&first, LbOptions::default(), &Registry::new()).unwrap();
+    let mut running = bound.start();
+    let cache = async || crate::tools::get(addr, "/").await;
+    assert!(cache().await.contains("X-Cache: MISS"));
+    for (path, size, wanted) in [
+        ("/one", "1m", "HIT"),
+        ("/one", "2m", "HIT"),
+        ("/two", "2m", "MISS"),
+    ] {
+        running.reload(&config(&text(path, size))).unwrap();
+        let got = within(async {
+            loop {
+                // The connection may have come to the old configuration, and been cut.
+                let got = cache().await;
+                if !got.is_empty() {
+                    break got;
+                }
+            }
+        })
+        .await;
+        assert!(
+            got.contains(&format!("X-Cache: {wanted}")),
+            "{path} {size}: {got}"
+        );
+    }
+    assert_eq!(up.hits(), 2);
+    running.drain(LIMIT).await;
+}

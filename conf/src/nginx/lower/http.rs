@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use super::super::addr;
 use super::super::error::{Error, Kind};
 use super::super::log::Logs;
+use super::super::model::cache::CachePath;
 use super::super::model::{Http, Server, Upstream};
 use super::super::parse::Directive;
 use super::super::template::{self, Names};
 use super::limits::Zones;
 use super::location::{self, Place};
 use super::scope::{Inherited, Scope, value_of};
-use super::{Lowering, cluster, host_name, listen, script, tls, upstream, variable, web};
+use super::{Lowering, cache, cluster, host_name, listen, script, tls, upstream, variable, web};
 
 /// What locations refer to.
 pub(super) struct Refs {
@@ -21,6 +22,8 @@ pub(super) struct Refs {
     /// Where relative paths begin.
     prefix: PathBuf,
     pub(super) logs: Logs,
+    /// `proxy_cache_path`
+    pub(super) caches: Vec<CachePath>,
     /// What requests and connections are counted in.
     pub(super) zones: Zones,
 }
@@ -53,6 +56,7 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
         names,
         prefix: lowering.prefix.clone(),
         logs: Logs::default(),
+        caches: cache::paths(block, lowering)?,
         zones: Zones::default(),
     };
     refs.zones = Zones::of(block, &|d, text| value_of(d, text, &refs))?;
@@ -74,6 +78,7 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     }
     http.upstreams = refs.upstreams;
     http.logs = refs.logs;
+    http.caches = refs.caches;
     cluster::check_nodes(&mut http.upstreams, true);
     http.request_zones = refs.zones.requests;
     http.connection_zones = refs.zones.connections;

@@ -88,6 +88,7 @@ fn common(inherited: &Inherited) -> Proxy {
         hide_headers: scope.passing.hidden(hidden),
         redirects: Vec::new(),
         passing: scope.passing.passing(),
+        cache: scope.cache.cache(),
         connect_timeout_ms: scope.connect_timeout_ms.unwrap_or(60_000),
         send_timeout_ms: scope.proxy_send_timeout_ms.unwrap_or(60_000),
         read_timeout_ms: scope.read_timeout_ms.unwrap_or(60_000),

@@ -77,7 +77,6 @@ impl PassingScope {
             "proxy_bind" => self.bind = Some(bind(d, refs)?),
             "proxy_socket_keepalive" => self.socket_keepalive = Some(flag(d)),
             "proxy_ignore_client_abort" => ignore_client_abort(d)?,
-            "proxy_ignore_headers" => self.ignore_headers = Some(ignore_headers(d)?),
             _ => return Ok(false),
         }
         once.first(d)?;
@@ -89,6 +88,10 @@ impl PassingScope {
             "proxy_pass_header" => {
                 let name = d.arg(0).unwrap_or_default().to_ascii_lowercase();
                 self.pass_headers.get_or_insert_default().push(name);
+            }
+            "proxy_ignore_headers" => {
+                let names = ignore_headers(d)?;
+                self.ignore_headers.get_or_insert_default().extend(names);
             }
             "proxy_cookie_domain" => pair(d, refs, &mut self.cookie_domains)?,
             "proxy_cookie_path" => pair(d, refs, &mut self.cookie_paths)?,

@@ -9,6 +9,7 @@ use super::super::model::{AddHeader, Common, NextUpstream};
 use super::super::parse::Directive;
 use super::super::template::{self, Template};
 use super::super::value as values;
+use super::cache::CacheScope;
 use super::guard::GuardScope;
 use super::gzip::GzipScope;
 use super::http::Refs;
@@ -42,6 +43,7 @@ pub(super) struct Scope {
     pub(super) next_tries: Option<u32>,
     pub(super) next_timeout_ms: Option<u64>,
     pub(super) passing: PassingScope,
+    pub(super) cache: CacheScope,
     pub(super) pages: Pages,
     pub(super) guard: GuardScope,
     pub(super) gzip: GzipScope,
@@ -68,6 +70,9 @@ impl Scope {
                 continue;
             }
             if scope.passing.read(directive, refs, &mut once)? {
+                continue;
+            }
+            if scope.cache.read(directive, refs, &mut once)? {
                 continue;
             }
             if scope.pages.read(directive, refs, &mut once)? {
@@ -229,6 +234,7 @@ impl Inherited {
             next_tries: inner.next_tries.or(outer.next_tries),
             next_timeout_ms: inner.next_timeout_ms.or(outer.next_timeout_ms),
             passing: inner.passing.within(&outer.passing),
+            cache: inner.cache.within(&outer.cache),
             pages: outer.pages.with(inner.pages),
             guard: inner.guard.within(&outer.guard),
             gzip: inner.gzip.within(&outer.gzip),

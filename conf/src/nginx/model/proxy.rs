@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::super::regex::Regex;
 use super::super::template::Template;
+use super::cache::ProxyCache;
 use super::tls::ProxyTls;
 
 /// `proxy_pass` and its family.
@@ -31,6 +32,8 @@ pub struct Proxy {
     pub redirects: Vec<(Pattern, Template)>,
     /// How the request is sent on and the answer taken.
     pub passing: Passing,
+    /// Whether and how answers are kept, or have ranges cut out of them.
+    pub cache: Option<Box<ProxyCache>>,
     /// `proxy_connect_timeout`
     pub connect_timeout_ms: u64,
     /// `proxy_send_timeout`: between two writes.

@@ -67,6 +67,14 @@ pub enum Var {
     UpstreamHeaderTime,
     /// `$upstream_response_time`
     UpstreamResponseTime,
+    /// `$upstream_cache_status`
+    UpstreamCacheStatus,
+    /// `$upstream_cache_key`
+    UpstreamCacheKey,
+    /// `$upstream_cache_last_modified` of the answer to be asked about again.
+    UpstreamCacheLastModified,
+    /// `$upstream_cache_etag` of the answer to be asked about again.
+    UpstreamCacheEtag,
     /// `$upstream_bytes_sent`, for each try.
     UpstreamBytesSent,
     /// `$upstream_bytes_received`: header and body, for each try.
@@ -243,6 +251,10 @@ fn builtin(lower: &str) -> Option<Var> {
         "upstream_connect_time" => Var::UpstreamConnectTime,
         "upstream_header_time" => Var::UpstreamHeaderTime,
         "upstream_response_time" => Var::UpstreamResponseTime,
+        "upstream_cache_status" => Var::UpstreamCacheStatus,
+        "upstream_cache_key" => Var::UpstreamCacheKey,
+        "upstream_cache_last_modified" => Var::UpstreamCacheLastModified,
+        "upstream_cache_etag" => Var::UpstreamCacheEtag,
         "upstream_bytes_sent" => Var::UpstreamBytesSent,
         "upstream_bytes_received" => Var::UpstreamBytesReceived,
         "upstream_response_length" => Var::UpstreamResponseLength,
@@ -334,5 +346,5 @@ fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
 /// Variables of nginx's that this version has not.
 const UNSUPPORTED: &str = "\
 server_addr_port slice_range tcpinfo_rtt tcpinfo_rttvar \
-tcpinfo_snd_cwnd tcpinfo_rcv_space upstream_cache_status geoip_country_code invalid_referer secure_link secure_link_expires \
+tcpinfo_snd_cwnd tcpinfo_rcv_space geoip_country_code invalid_referer secure_link secure_link_expires \
 uid_got uid_set";

@@ -245,7 +245,8 @@ fn the_unsupported_is_refused() {
     for (inner, what) in [
         ("gzip on;", "directive \"gzip\""),
         ("ssl_password_file x;", "directive \"ssl_password_file\""),
-        ("proxy_cache x;", "directive \"proxy_cache\""),
+        ("slice 1m;", "directive \"slice\""),
+        ("proxy_store on;", "\"proxy_store\""),
         (
             "content_by_lua_block { local x = {} if x then end } }",
             "directive \"content_by_lua_block\"",

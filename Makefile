@@ -1,5 +1,5 @@
 # The two that a newcomer needs: `make demo` and `make test`. The others are parts of them or longer.
-.PHONY: api-test demo cluster test lint unit web-test soak bench fmt deps-test
+.PHONY: api-test demo cluster test lint unit web-test soak bench fuzz fmt deps-test
 
 CARGO ?= cargo
 export CARGO_TERM_COLOR ?= auto
@@ -60,6 +60,13 @@ bench:
 	scripts/deps.sh bench
 	$(CARGO) build --release --locked -p weir
 	benches/run.sh
+
+## Hostile bytes to the parsers, FUZZ_SECONDS each. Needs the nightly toolchain and cargo-fuzz.
+FUZZ_SECONDS ?= 60
+fuzz:
+	for target in nginx_conf map_rewrite proxy_protocol; do \
+		$(CARGO) +nightly fuzz run $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; \
+	done
 
 fmt:
 	$(CARGO) fmt --all

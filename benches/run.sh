@@ -4,3 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")"
 ./rtmp-origin.sh "$@"
 ./discovery.sh
+./balance.sh

@@ -79,14 +79,22 @@ pub fn load_text(
     prefix: &Path,
     options: &LoadOptions,
 ) -> Result<Config, Error> {
-    let tree = parse::parse_text(
-        text.as_bytes(),
-        name,
-        prefix,
-        &options.limits,
-        &table::check,
-    )?;
-    lower::lower(&tree, options, &SystemResolver)
+    load_bytes(text.as_bytes(), (name, prefix), options, &SystemResolver)
+}
+
+/// Like [`load_text`] for whatever bytes there are, with another way to resolve names: nothing is
+/// asked of the network by a caller who feeds it what it likes (`fuzz/`).
+///
+/// # Errors
+/// As [`load`].
+pub fn load_bytes(
+    bytes: &[u8],
+    (name, prefix): (&str, &Path),
+    options: &LoadOptions,
+    resolver: &dyn Resolve,
+) -> Result<Config, Error> {
+    let tree = parse::parse_text(bytes, name, prefix, &options.limits, &table::check)?;
+    lower::lower(&tree, options, resolver)
 }
 
 /// What `-g` says; an include in it is relative to the file, as in nginx.

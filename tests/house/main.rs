@@ -14,6 +14,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+mod ams_page;
 mod behind;
 mod browser;
 mod cluster;

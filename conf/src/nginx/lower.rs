@@ -156,12 +156,19 @@ fn main_value(directive: &Directive, main: &mut Main, seen: &mut Once) -> Result
     Ok(())
 }
 
-/// Modules that are built in may be asked for, as with nginx's dynamic ones.
+/// Nothing is loaded: a module is built in, or has directives that are refused one by one.
 fn load_module(directive: &Directive, lowering: &mut Lowering<'_>) -> Result<(), Error> {
     let file = directive.arg(0).unwrap_or_default();
     let module = file.rsplit('/').next().unwrap_or_default();
-    if module == "ngx_stream_module.so" {
-        lowering.no_op(directive, format!("load_module {module}"), "it is built in");
+    let named = module.starts_with("ngx_") && module.ends_with("_module.so");
+    let why = match module {
+        "ngx_stream_module.so" => "it is built in",
+        // Debian's packages load all modules that are installed, whether the file uses them or not.
+        _ if named => "what it adds is not here: its directives are refused where they stand",
+        _ => "",
+    };
+    if !why.is_empty() {
+        lowering.no_op(directive, format!("load_module {module}"), why);
         return Ok(());
     }
     let message = format!("module \"{file}\" is not supported by weir yet");

@@ -243,7 +243,7 @@ fn upstream_faults() {
 #[test]
 fn the_unsupported_is_refused() {
     for (inner, what) in [
-        ("gzip on;", "directive \"gzip\""),
+        ("ssi on;", "directive \"ssi\""),
         ("ssl_password_file x;", "directive \"ssl_password_file\""),
         ("slice 1m;", "directive \"slice\""),
         ("proxy_store on;", "\"proxy_store\""),
@@ -278,9 +278,23 @@ fn the_unsupported_is_refused() {
         text,
         "[emerg] directive \"ntlm\" is not supported by weir yet in t.conf:3"
     );
-    let text = message(load("load_module modules/ngx_rtmp_module.so; events {}"));
+    let text = message(load("load_module modules/mine.so; events {}"));
     assert!(
         text.contains("is not supported by weir yet in t.conf:1"),
         "{text}"
+    );
+}
+
+/// Debian loads whatever module is installed; what it would add is refused where it is used.
+#[test]
+fn a_module_that_is_loaded_and_not_used_has_no_effect() {
+    let module = "load_module modules/ngx_http_echo_module.so; events {}";
+    let config = load(module).unwrap();
+    let what = "load_module ngx_http_echo_module.so";
+    assert_eq!(config.noops()[0].what, what);
+    let used = format!("{module}\nhttp {{ server {{ listen 81; location / {{ echo x; }} }} }}");
+    assert_eq!(
+        message(load(&used)),
+        "[emerg] directive \"echo\" is not supported by weir yet in t.conf:2"
     );
 }

@@ -285,19 +285,19 @@ fn builtin(lower: &str) -> Option<Var> {
         "time_iso8601" => Var::TimeIso8601,
         "time_local" => Var::TimeLocal,
         "http2" => Var::Http2,
-        "arg_"
-        | "http_"
-        | "cookie_"
-        | "sent_http_"
-        | "upstream_http_"
-        | "http3"
-        | "request_body_file"
-        | "fastcgi_script_name" => Var::Empty,
+        "http3" | "request_body_file" | "fastcgi_script_name" => Var::Empty,
         _ => return None,
     })
 }
 
 fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
+    // Of nobody: nginx takes these too.
+    if matches!(
+        lower,
+        "arg_" | "http_" | "cookie_" | "sent_http_" | "upstream_http_"
+    ) {
+        return Ok(Var::Empty);
+    }
     if let Some(header) = lower.strip_prefix("http_").filter(|rest| !rest.is_empty()) {
         return Ok(Var::Http(header.replace('_', "-")));
     }

@@ -52,7 +52,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(config) = load_bytes(&text, place, &LoadOptions::default(), &Nowhere) {
         for variable in config.http.iter().flat_map(|http| &http.variables) {
             if let Some(Define::Map(map)) = &variable.define {
-                map.find(subject);
+                let _ = map.find(subject);
             }
         }
     }

@@ -120,10 +120,11 @@ impl Plan {
         let Some(value) = headers.get(header::EXPIRES) else {
             return false;
         };
-        let date = value.to_str().ok().and_then(date_ms);
-        let until_ms = date.filter(|date_ms| *date_ms >= now_ms);
-        self.fresh_until_ms = until_ms;
-        until_ms.is_none()
+        let date_s = value.to_str().ok().and_then(seconds);
+        // Dates have no milliseconds: one of this second is not past.
+        let date_s = date_s.filter(|date_s| *date_s >= now_ms / 1000);
+        self.fresh_until_ms = date_s.map(|date_s| date_s.saturating_mul(1000));
+        date_s.is_none()
     }
 
     fn vary(&mut self, headers: &HeaderMap) {
@@ -213,8 +214,37 @@ fn joined(headers: &HeaderMap, name: &header::HeaderName) -> Option<String> {
     Some(text)
 }
 
-fn date_ms(text: &str) -> Option<u64> {
-    let time = httpdate::parse_http_date(text).ok()?;
-    let since = time.duration_since(std::time::UNIX_EPOCH).ok()?;
-    u64::try_from(since.as_millis()).ok()
+/// A date of HTTP, since 1970. As nginx: which day of the week it says, and the case of letters, do
+/// not count.
+fn seconds(text: &str) -> Option<u64> {
+    let since = |time: std::time::SystemTime| time.duration_since(std::time::UNIX_EPOCH).ok();
+    if let Ok(time) = httpdate::parse_http_date(text) {
+        return since(time).map(|since| since.as_secs());
+    }
+    let words: Vec<&str> = text.split(' ').collect();
+    let (day, month, year, time) = match words.as_slice() {
+        [name, day, month, year, time, zone]
+            if name.ends_with(',') && zone.eq_ignore_ascii_case("gmt") =>
+        {
+            (*day, *month, *year, *time)
+        }
+        [_, month, day, time, year] | [_, month, "", day, time, year] => {
+            (*day, *month, *year, *time)
+        }
+        _ => return None,
+    };
+    let month = title(month)?;
+    let day: u8 = day.parse().ok()?;
+    // The one that fits is among them.
+    ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+        .iter()
+        .map(|name| format!("{name}, {day:02} {month} {year} {time} GMT"))
+        .find_map(|text| httpdate::parse_http_date(&text).ok())
+        .and_then(since)
+        .map(|since| since.as_secs())
+}
+
+fn title(word: &str) -> Option<String> {
+    let (first, rest) = word.split_at_checked(1)?;
+    Some(first.to_ascii_uppercase() + &rest.to_ascii_lowercase())
 }

@@ -102,6 +102,10 @@ fn times_outrank_one_another_as_in_nginx() {
             (true, at(7)),
         ),
         (&[(accel, "0"), (control, "max-age=60")], (false, at(60))),
+        (&[(expires, "Tue, 14 Nov 2023 22:13:20 GMT")], (true, at(0))),
+        (&[(expires, "tue, 14 nov 2023 22:13:21 gmt")], (true, at(1))),
+        (&[(expires, "Sun Nov 14 22:13:21 2023")], (true, at(1))),
+        (&[(expires, "Tue, 14 Nov 2023 22:13:21 UTC")], (false, None)),
         (&[(accel, "@60")], (true, Some(60_000))),
         (&[(accel, "soon")], (true, None)),
         (

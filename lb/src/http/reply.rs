@@ -179,7 +179,7 @@ impl Reply {
         }
         match self.body {
             Body::Bytes(bytes) => {
-                wait(&mut pace, bytes.len()).await;
+                wait(session, &mut pace, bytes.len()).await?;
                 session.write_response_body(Some(bytes), true).await
             }
             Body::File(file) => send_file(file, session, pace).await,
@@ -188,12 +188,28 @@ impl Reply {
 }
 
 /// Waits until a piece of so many bytes is due.
-async fn wait(pace: &mut Option<Pace>, bytes: usize) {
+async fn wait(session: &mut Session, pace: &mut Option<Pace>, bytes: usize) -> pingora::Result<()> {
     let time = pace
         .as_mut()
         .and_then(|pace| pace.wait(bytes, Instant::now()));
-    if let Some(time) = time {
-        tokio::time::sleep(time).await;
+    match time {
+        Some(time) => rest(session, time).await,
+        None => Ok(()),
+    }
+}
+
+/// Lets time pass within an answer. What has been held back is written out, and a client who has
+/// gone is noticed.
+pub(super) async fn rest(session: &mut Session, time: Duration) -> pingora::Result<()> {
+    let end = Instant::now() + time;
+    loop {
+        tokio::select! {
+            biased;
+            told = session.as_mut().read_body_or_idle(false) => {
+                told.map_err(pingora::Error::into_down)?;
+            }
+            () = tokio::time::sleep_until(end) => return Ok(()),
+        }
     }
 }
 
@@ -229,7 +245,7 @@ async fn send_file(
             }
         }
         left -= piece.len() as u64;
-        wait(&mut pace, piece.len()).await;
+        wait(session, &mut pace, piece.len()).await?;
         session
             .write_response_body(Some(piece.freeze()), left == 0)
             .await?;

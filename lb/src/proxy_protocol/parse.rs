@@ -9,6 +9,9 @@ use proxy_header::{Error, ParseConfig, ProxyHeader};
 /// Longest header that is read: version 2 may carry much that nobody here asks for.
 pub(crate) const HEADER_BYTES_MAX: usize = 4096;
 
+/// Longest line of version 1, its end included.
+const LINE_BYTES_MAX: usize = 107;
+
 /// What a header told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Told {
@@ -30,7 +33,15 @@ pub(crate) enum Step {
 /// # Errors
 /// They are no such header, or one that is too long.
 pub(crate) fn parse(bytes: &[u8]) -> Result<Step, &'static str> {
+    let is_line = bytes.starts_with(b"PROXY");
+    if is_line && bytes.get(5).is_some_and(|byte| *byte != b' ') {
+        return Err("broken PROXY protocol header");
+    }
     match ProxyHeader::parse(bytes, ParseConfig::default()) {
+        // Refused as it would be if it came in pieces.
+        Ok((_, count)) if is_line && count > LINE_BYTES_MAX => {
+            Err("too long PROXY protocol header")
+        }
         Ok((header, count)) => {
             let told = header.proxied_address().map(|addr| Told {
                 client: addr.source,
@@ -46,10 +57,10 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Step, &'static str> {
     }
 }
 
-/// Whether a header of version 1 has its end, or has got longer than one may be (107 bytes).
+/// Whether a header of version 1 has its end, or has got as long as one may be.
 fn is_whole_line(bytes: &[u8]) -> bool {
     let ends = || bytes.windows(2).any(|pair| pair == b"\r\n");
-    bytes.starts_with(b"PROXY") && (bytes.len() >= 107 || ends())
+    bytes.starts_with(b"PROXY") && (bytes.len() >= LINE_BYTES_MAX || ends())
 }
 
 #[cfg(test)]
@@ -76,6 +87,12 @@ mod tests {
             assert_eq!(parse(&header), Ok(Step::Done(Some(told), length)));
         }
         assert_eq!(parse(b"PROXY UNKNOWN\r\n"), Ok(Step::Done(None, 15)));
+        // Found by fuzzing: what is refused in pieces is refused whole.
+        let long = format!("PROXY UNKNOWN {}\r\n", "6".repeat(LINE_BYTES_MAX - 16));
+        assert_eq!(parse(long.as_bytes()), Ok(Step::Done(None, LINE_BYTES_MAX)));
+        let longer = long.replacen('6', "66", 1);
+        assert!(parse(longer.as_bytes()).is_err());
+        assert!(parse(b"PROXY\x02UNKNOWN\r\n").is_err());
         assert!(parse(b"GET / HTTP/1.1\r\n").is_err());
         assert!(parse(b"PROXY TCP4 x\r\n").is_err());
     }

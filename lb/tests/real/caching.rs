@@ -323,3 +323,23 @@ async fn a_zone_may_be_named_by_the_request() {
     let none = get(lb.http[0], "/").await;
     assert!(none.ends_with('x') && !none.contains("X-Cache"), "{none}");
 }
+
+/// An answer of a byte a second would take a quarter of an hour: what it begins with is not held.
+#[tokio::test]
+async fn a_slow_answer_begins_at_once() {
+    let up = Upstream::new(|_| {
+        let headers = "Cache-Control: max-age=60\r\n";
+        Answer::Send(answer("200 OK", headers, &"x".repeat(1000)))
+    })
+    .await;
+    let lb = start(
+        &up,
+        "proxy_cache_key $uri; if ($arg_slow) { set $limit_rate 1; }",
+    );
+    assert!(get(lb.http[0], "/a").await.contains("X-Cache: MISS"));
+    let mut client = connect(lb.http[0]).await;
+    let request = b"GET /a?slow=1 HTTP/1.1\r\nHost: a\r\n\r\n";
+    client.write_all(request).await.unwrap();
+    let got = read_until(&mut client, "\r\n\r\nx").await;
+    assert!(got.contains("X-Cache: HIT"), "{got}");
+}

@@ -21,6 +21,12 @@ pub(super) const ROWS: &[Row] = &[
     row("proxy_cache_convert_head", HSL, Args::Flag),
     row("proxy_cache_max_range_offset", HSL, ONE),
     row("proxy_force_ranges", HSL, Args::Flag),
+    no_op(
+        "postpone_output",
+        HSL,
+        ONE,
+        "answers are written as they come",
+    ),
     no_op("proxy_temp_file_write_size", HSL, ONE, STREAMED),
     Row {
         support: Support::Refused,

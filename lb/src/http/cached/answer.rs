@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, Version};
 use pingora::http::ResponseHeader;
+use pingora::protocols::http::HttpTask;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType};
 use tokio::time::Instant;
@@ -18,7 +19,7 @@ use weir_cache::{FetchError, Reader};
 use super::super::machine::Phase;
 use super::super::pace::Pace;
 use super::super::proxy::{Ctx, Gateway};
-use super::super::reply::Reply;
+use super::super::reply::{Reply, rest};
 use super::fetch::{Incoming, Told};
 use super::parts::{announced, multipart, partial, stick, validators};
 use super::ranges::{Cut, condition, cut};
@@ -233,9 +234,7 @@ impl Gateway {
         }
         self.adjust(session, &mut header, ctx)?;
         header.set_version(Version::HTTP_11);
-        session
-            .write_response_header(Box::new(header), true)
-            .await?;
+        write_header(session, header, true).await?;
         Ok(End::Sent)
     }
 
@@ -286,9 +285,7 @@ impl Gateway {
         self.recode(session, ctx, &mut header)?;
         let empty = length == Some(0) && header.headers.contains_key(CONTENT_LENGTH);
         let bare = head || none || empty;
-        session
-            .write_response_header(Box::new(header), bare)
-            .await?;
+        write_header(session, header, bare).await?;
         Ok(!bare)
     }
 }
@@ -302,6 +299,20 @@ impl Incoming {
             self.finish();
         }
     }
+}
+
+/// Writes a header. In HTTP/2 one without a body is the end of the stream.
+async fn write_header(
+    session: &mut Session,
+    header: ResponseHeader,
+    bare: bool,
+) -> pingora::Result<()> {
+    let header = Box::new(header);
+    if bare && session.req_header().version == Version::HTTP_2 {
+        let tasks = vec![HttpTask::Header(header, true)];
+        return session.write_response_tasks(tasks).await.map(|_| ());
+    }
+    session.write_response_header(header, bare).await
 }
 
 /// Writes a body as it comes, at its pace if it has one.
@@ -349,7 +360,7 @@ async fn write(
         let count = pace.piece_bytes(PIECE_BYTES).min(piece.len());
         let cut = piece.split_to(count);
         if let Some(time) = pace.wait(count, Instant::now()) {
-            tokio::time::sleep(time).await;
+            rest(session, time).await?;
         }
         session.write_response_body(Some(cut), false).await?;
     }

@@ -23,6 +23,7 @@ mod files;
 mod flow;
 mod greet;
 mod gzip;
+mod host;
 mod inner;
 mod keep;
 mod limits;

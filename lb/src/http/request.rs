@@ -11,10 +11,10 @@ use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use pingora::proxy::Session;
 use weir_conf::nginx::model::Common;
 
+use super::host::host_name;
 use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
 use super::reply::{Reply, Step};
-use super::route::host_name;
 use super::site::{AddHeader, Server};
 use super::sound;
 use super::uri;

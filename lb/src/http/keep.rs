@@ -19,15 +19,21 @@ impl Gateway {
     /// Sets what the chosen location says of the client's connection.
     pub(super) fn apply(&self, session: &mut Session, ctx: &Ctx) {
         let common = self.common(ctx);
-        session.set_read_timeout(Some(Duration::from_millis(common.client_body_timeout_ms)));
-        session.set_write_timeout(Some(Duration::from_millis(common.send_timeout_ms)));
-        session.set_total_drain_timeout(Some(DRAIN_LIMIT));
+        self.set_times(session, ctx);
         if session.get_keepalive().is_some() {
             // Pingora counts seconds; anything below one is one.
             let seconds = common.keepalive_timeout_ms.div_ceil(1000);
             let kept = seconds > 0 && !is_last(session, ctx, common);
             session.set_keepalive(kept.then_some(seconds));
         }
+    }
+
+    /// The times of the client's side.
+    pub(super) fn set_times(&self, session: &mut Session, ctx: &Ctx) {
+        let common = self.common(ctx);
+        session.set_read_timeout(Some(Duration::from_millis(common.client_body_timeout_ms)));
+        session.set_write_timeout(Some(Duration::from_millis(common.send_timeout_ms)));
+        session.set_total_drain_timeout(Some(DRAIN_LIMIT));
     }
 
     /// The second word of `keepalive_timeout`.

@@ -8,6 +8,7 @@
 use http::HeaderMap;
 use http::Version;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use weir_conf::nginx::model::Common;
 
@@ -19,6 +20,9 @@ use super::site::{AddHeader, Server};
 use super::sound;
 use super::uri;
 use crate::tls::TlsServer;
+
+/// Longest body that is read and thrown away after an answer which did not need it.
+const DISCARD_BYTES_MAX: u64 = 1 << 20;
 
 impl Gateway {
     /// Chooses server and location. `Ok(true)` if the request was answered.
@@ -66,9 +70,13 @@ impl Gateway {
                     // As nginx: the client is told at once, whatever peer it will be.
                     session.write_continue_response().await?;
                 }
+                self.hold_body(session, ctx).await?;
                 Ok(false)
             }
             Step::Reply(reply) => {
+                if reply.status < 400 && announced(session) <= DISCARD_BYTES_MAX {
+                    keep_open(session);
+                }
                 self.give(session, ctx, reply).await?;
                 Ok(true)
             }
@@ -201,6 +209,13 @@ impl Gateway {
             (None, Some(server)) => &server.add_headers,
             _ => &[],
         }
+    }
+}
+
+/// Leaves the connection open though a body is still to be read: it is read after the answer.
+fn keep_open(session: &mut Session) {
+    if let ServerSession::H1(session) = session.as_downstream_mut() {
+        session.set_close_on_response_before_downstream_finish(false);
     }
 }
 

@@ -17,11 +17,13 @@
 //! `None` when no peer can be used ("no live upstreams").
 
 mod load;
+mod outlier;
 mod peer;
 mod ring;
 mod walk;
 
 pub use load::Load;
+pub use outlier::Outlier;
 pub use peer::{PeerSpec, Standing};
 pub use walk::{Walk, address_key};
 
@@ -85,6 +87,9 @@ pub struct Balancer {
     /// Made when it is first needed after peers came or went.
     ring: Option<Ring>,
     dice: Dice,
+    outlier: Option<Outlier>,
+    /// After this nobody is ejected.
+    ejected_until_ms: u64,
 }
 
 impl Balancer {
@@ -98,6 +103,8 @@ impl Balancer {
             alone: false,
             ring: None,
             dice: Dice(0),
+            outlier: None,
+            ejected_until_ms: 0,
         };
         for spec in specs {
             balancer.add(spec);
@@ -147,11 +154,15 @@ impl Balancer {
 
     /// [`Self::pick`] for a request that has a key, or a peer its client sticks to.
     pub fn pick_for(&mut self, walk: &mut Walk, tried: &[usize], now_ms: u64) -> Option<usize> {
-        let place = self
-            .preferred(walk, tried, now_ms)
-            .or_else(|| self.pointed_at(walk, tried, now_ms))
-            .or_else(|| self.choose(false, None, tried, now_ms))
-            .or_else(|| self.choose(true, None, tried, now_ms));
+        let place = if self.panics(now_ms) {
+            self.seek(walk, tried, now_ms)
+        } else {
+            let ejected = self.peers.iter().filter(|it| it.outlier.is_ejected(now_ms));
+            let ejected: Vec<usize> = ejected.map(|peer| peer.number).collect();
+            // Better one that is ejected than none.
+            self.seek(walk, &[tried, &ejected].concat(), now_ms)
+                .or_else(|| self.seek(walk, tried, now_ms))
+        };
         let peer = self.peers.get_mut(place?)?;
         if now_ms.saturating_sub(peer.checked_ms) > peer.spec.fail_timeout_ms {
             // From here its next failure, or success, is judged anew; others wait for it.
@@ -160,6 +171,13 @@ impl Balancer {
         peer.active = peer.active.saturating_add(1);
         peer.load.given();
         Some(peer.number)
+    }
+
+    fn seek(&mut self, walk: &mut Walk, tried: &[usize], now_ms: u64) -> Option<usize> {
+        self.preferred(walk, tried, now_ms)
+            .or_else(|| self.pointed_at(walk, tried, now_ms))
+            .or_else(|| self.choose(false, None, tried, now_ms))
+            .or_else(|| self.choose(true, None, tried, now_ms))
     }
 
     /// Ends a use of a peer.

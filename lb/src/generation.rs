@@ -161,6 +161,7 @@ impl Made {
         };
         for (door, group) in &generation.groups {
             health::spawn(group, &generation.loops, &generation.stop);
+            members::resolved::spawn(group, &generation.loops, &generation.stop);
             if let Some(nodes) = nodes {
                 let (loops, stop) = (&generation.loops, &generation.stop);
                 members::spawn(group, *door, nodes.clone(), loops, stop);

@@ -7,6 +7,9 @@
 //! Limits: the lock is never held across an await. Failures: no peer is "no live upstreams".
 
 mod kept;
+mod learned;
+mod lease;
+mod made;
 mod nodes;
 
 use std::collections::BTreeMap;
@@ -16,12 +19,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 use weir_conf::nginx::Addr;
-use weir_conf::nginx::model::{HealthCheck, Method, Sticky, Until, Upstream, UpstreamNodes};
+use weir_conf::nginx::model::{
+    HealthCheck, Method, Resolver, RetryBudget, Sticky, Upstream, UpstreamNodes,
+};
 
 use crate::balance::{Balancer, Outcome, PeerSpec, Released, Rule, Standing, Walk};
 use crate::metrics::{Metrics, PeerMetrics, UpstreamMetrics};
 
 use kept::Kept;
+pub(crate) use lease::Lease;
+pub(crate) use made::Named;
+use made::{outlier, rule, spec};
 
 /// Most nodes of the cluster that one upstream takes in.
 pub(crate) const NODES_MAX: usize = 4096;
@@ -43,6 +51,8 @@ pub(crate) struct Peer {
     pub(crate) told: Box<str>,
     /// It stands in the configuration.
     pub(crate) fixed: bool,
+    /// The server whose name led to it.
+    pub(crate) named: Option<Arc<str>>,
     healthy: AtomicBool,
     metrics: PeerMetrics,
 }
@@ -69,6 +79,12 @@ pub(crate) struct Group {
     pub(crate) sticky: Option<Sticky>,
     /// Which nodes of the cluster come and go in it.
     pub(crate) nodes: Option<UpstreamNodes>,
+    /// Servers whose addresses are asked for while running, and who is asked.
+    pub(crate) named: Vec<Named>,
+    pub(crate) resolver: Option<Resolver>,
+    /// `weir_retry_budget`
+    budget: RetryBudget,
+    ejects: bool,
     state: Mutex<State>,
     all_metrics: Metrics,
     /// What a request names: no figure is to bear that name.
@@ -79,6 +95,9 @@ pub(crate) struct Group {
 #[derive(Debug)]
 struct State {
     balancer: Balancer,
+    /// Uses of peers under way, and those of them that are not the first of their request.
+    active: u32,
+    retrying: u32,
     /// Those the balancer knows, by number.
     peers: BTreeMap<usize, Arc<Peer>>,
 }
@@ -86,7 +105,7 @@ struct State {
 impl Group {
     /// An upstream of the configuration, with the peers that stand in it.
     pub(crate) fn new(upstream: &Upstream, metrics: &Metrics) -> Arc<Self> {
-        let group = Self {
+        let mut group = Self {
             name: upstream.name.clone(),
             serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             metrics: metrics.upstream(&upstream.name),
@@ -97,9 +116,16 @@ impl Group {
             method: upstream.method.clone(),
             sticky: upstream.sticky.clone(),
             nodes: upstream.nodes.clone(),
+            named: Vec::new(),
+            resolver: upstream.resolver.clone(),
+            budget: upstream.retry_budget,
+            ejects: upstream.ejection.is_some(),
             state: Mutex::new(State {
                 balancer: Balancer::new(rule(&upstream.method), [])
-                    .seeded(RandomState::new().hash_one(&upstream.name)),
+                    .seeded(RandomState::new().hash_one(&upstream.name))
+                    .ejecting(upstream.ejection.as_ref().map(outlier)),
+                active: 0,
+                retrying: 0,
                 peers: BTreeMap::new(),
             }),
             all_metrics: metrics.clone(),
@@ -107,26 +133,21 @@ impl Group {
             start: Instant::now(),
         };
         for server in &upstream.servers {
+            let spec = spec(server);
+            if let Some((host, port)) = server.resolve.clone() {
+                let spec = spec.clone();
+                group.named.push(Named { host, port, spec });
+            }
             for addr in &server.addrs {
-                let spec = PeerSpec {
-                    server: server.name.as_str().into(),
-                    weight: server.weight,
-                    max_fails: server.max_fails,
-                    fail_timeout_ms: server.fail_timeout_ms,
-                    max_conns: server.max_conns,
-                    slow_start_ms: server.slow_start_ms,
-                    backup: server.backup,
-                    down: server.down,
-                };
-                group.add(addr.clone(), spec, None);
+                group.add(addr.clone(), spec.clone(), None);
             }
         }
         Arc::new(group)
     }
 
-    /// The upstream of one request, whose URL came to this address. Its figures are kept under
+    /// The upstream of one request, whose URL came to these addresses. Its figures are kept under
     /// one name for all such.
-    pub(crate) fn for_request(host: &str, addr: Addr, metrics: &Metrics) -> Arc<Self> {
+    pub(crate) fn for_request(host: &str, addrs: Vec<Addr>, metrics: &Metrics) -> Arc<Self> {
         let group = Self {
             name: host.to_owned(),
             anonymous: true,
@@ -139,52 +160,60 @@ impl Group {
             method: Method::RoundRobin,
             sticky: None,
             nodes: None,
+            named: Vec::new(),
+            resolver: None,
+            budget: RetryBudget::default(),
+            ejects: false,
             state: Mutex::new(State {
                 balancer: Balancer::new(Rule::RoundRobin, []),
+                active: 0,
+                retrying: 0,
                 peers: BTreeMap::new(),
             }),
             all_metrics: metrics.clone(),
             start: Instant::now(),
         };
-        group.add(addr, PeerSpec::default(), None);
+        for addr in addrs {
+            group.add(addr, PeerSpec::default(), None);
+        }
         Arc::new(group)
     }
 
-    /// Takes over what the group of this name in the configuration before knows: who is ill, and
-    /// which nodes are in and well, so that a reload does not wait for the first checks.
-    pub(crate) fn learn(&self, before: &Self) {
-        let known = before.peers();
-        if self.check.is_some() {
-            for peer in self.peers() {
-                let ill = |it: &&Arc<Peer>| it.addr == peer.addr && !it.is_healthy();
-                if known.iter().any(|it| ill(&it)) {
-                    self.set_healthy(&peer, false);
-                }
-            }
-        }
-        self.learn_nodes(before);
+    /// Whether a server's name led to this peer.
+    pub(crate) fn is_of(&self, peer: &Peer, named: &Named) -> bool {
+        peer.named.as_deref() == Some(&*named.spec.server)
+    }
+
+    /// Takes in an address that the name of a server has now.
+    pub(crate) fn found(&self, named: &Named, addr: Addr) -> Arc<Peer> {
+        self.add(addr, named.spec.clone(), None)
     }
 
     /// A peer of the configuration is taken for well, a node for ill; `told` is what a node tells.
     fn add(&self, addr: Addr, spec: PeerSpec, told: Option<&str>) -> Arc<Peer> {
         let name = addr.to_string();
         let fixed = told.is_none();
+        // With `mandatory` a peer is ill before its first check.
+        let well = fixed && !self.check.as_ref().is_some_and(|check| check.mandatory);
         let metrics = if self.anonymous {
             self.all_metrics.peer(VARIABLE, "-")
         } else {
             self.all_metrics.peer(&self.name, &name)
         };
-        metrics.healthy.set(i64::from(fixed));
+        metrics.healthy.set(i64::from(well));
+        let mut names = self.named.iter().map(|it| &it.spec.server);
+        let named = names.find(|name| **name == spec.server).cloned();
         let mut state = self.lock();
         let number = state.balancer.add(spec);
-        state.balancer.set_healthy(number, fixed, 0);
+        state.balancer.set_healthy(number, well, 0);
         let peer = Arc::new(Peer {
             number,
             addr,
             told: told.unwrap_or(&name).into(),
             name,
             fixed,
-            healthy: AtomicBool::new(fixed),
+            named,
+            healthy: AtomicBool::new(well),
             metrics,
         });
         state.peers.insert(number, Arc::clone(&peer));
@@ -198,11 +227,15 @@ impl Group {
         let mut state = self.lock();
         let number = state.balancer.pick_for(walk, tried, now_ms)?;
         let peer = Arc::clone(state.peers.get(&number)?);
+        let retry = !tried.is_empty();
+        state.active += 1;
+        state.retrying += u32::from(retry);
         drop(state);
         peer.metrics.active.inc();
         Some(Lease {
             group: Arc::clone(self),
             peer,
+            retry,
             since: Instant::now(),
             open: true,
         })
@@ -241,8 +274,11 @@ impl Group {
 
     /// Most peers it may ever have.
     pub(crate) fn peers_max(&self) -> usize {
-        let nodes_max = self.nodes.as_ref().map_or(0, |_| NODES_MAX);
-        self.lock().peers.len().max(nodes_max)
+        let many = self.nodes.is_some() || !self.named.is_empty();
+        self.lock()
+            .peers
+            .len()
+            .max(if many { NODES_MAX } else { 0 })
     }
 
     /// Why no peer can be used, for the log.
@@ -260,10 +296,34 @@ impl Group {
         self.lock().balancer.timed(peer.number, time_ms, now_ms);
     }
 
-    fn release(&self, peer: &Peer, outcome: Outcome) {
+    /// Whether a further try is within `weir_retry_budget`: so many of those under way may be
+    /// such tries, and a few always.
+    pub(crate) fn may_retry(&self) -> bool {
+        let state = self.lock();
+        let share = u64::from(state.active) * u64::from(self.budget.percent) / 100;
+        u64::from(state.retrying) < share.max(u64::from(self.budget.floor))
+    }
+
+    /// Takes in how a peer answered, for `weir_outlier_ejection`.
+    fn observe(&self, peer: &Peer, good: bool) {
+        if !self.ejects {
+            return;
+        }
+        let now_ms = self.now_ms();
+        let ejected = self.lock().balancer.observe(peer.number, good, now_ms);
+        if let Some(time_ms) = ejected {
+            peer.metrics.ejections.inc();
+            let (upstream, peer) = (&self.name, &peer.name);
+            tracing::warn!(%upstream, %peer, time_ms, "peer is ejected: bad answers in a row");
+        }
+    }
+
+    fn release(&self, peer: &Peer, outcome: Outcome, retry: bool) {
         let now_ms = self.now_ms();
         peer.metrics.active.dec();
         let mut state = self.lock();
+        state.active = state.active.saturating_sub(1);
+        state.retrying = state.retrying.saturating_sub(u32::from(retry));
         let released = state.balancer.release(peer.number, outcome, now_ms);
         if released == Released::Gone {
             self.forget(&mut state, peer);
@@ -294,67 +354,5 @@ impl Group {
     /// A balancer left by a panic is still a balancer: its numbers are plain counts.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn rule(method: &Method) -> Rule {
-    match method {
-        Method::RoundRobin => Rule::RoundRobin,
-        Method::LeastConn => Rule::LeastConn,
-        Method::LeastTime { .. } => Rule::LeastTime,
-        Method::LeastLoad => Rule::LeastLoad,
-        Method::IpHash => Rule::IpHash,
-        Method::Hash { consistent, .. } if *consistent => Rule::Ring,
-        Method::Hash { .. } => Rule::Hash,
-        Method::Random { two: false } => Rule::Random,
-        Method::Random { two: true } => Rule::RandomTwo,
-    }
-}
-
-/// A connection's worth of a peer.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    group: Arc<Group>,
-    peer: Arc<Peer>,
-    since: Instant,
-    open: bool,
-}
-
-impl Lease {
-    pub(crate) fn peer(&self) -> &Peer {
-        &self.peer
-    }
-
-    /// The connection is there.
-    pub(crate) fn connected(&self) {
-        self.passed(Until::Connect);
-    }
-
-    /// The header of an answer has come.
-    pub(crate) fn answer_began(&self) {
-        self.passed(Until::FirstByte);
-    }
-
-    fn passed(&self, until: Until) {
-        if self.group.method == (Method::LeastTime { until }) {
-            self.group.timed(&self.peer, self.since);
-        }
-    }
-
-    /// Gives it back with what became of it.
-    pub(crate) fn finish(mut self, outcome: Outcome) {
-        self.open = false;
-        if outcome == Outcome::Answered {
-            self.passed(Until::LastByte);
-        }
-        self.group.release(&self.peer, outcome);
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if self.open {
-            self.group.release(&self.peer, Outcome::Abandoned);
-        }
     }
 }

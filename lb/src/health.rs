@@ -1,9 +1,11 @@
 //! Active health checks, as nginx Plus' `health_check`: each peer is asked at an interval; so
 //! many failures in a row take it out, so many passes put it back.
 //!
-//! An HTTP check is a GET whose status must be 2xx or 3xx; a TCP check is a connect. Each check
-//! is a connection of its own, bounded in time, and an answer is read no further than its first
-//! line. The rule is the pure [`Record`].
+//! An HTTP check is a GET whose status must be 2xx or 3xx, or whose answer must be as a `match`
+//! says; a TCP check is a connect. Each check is a connection of its own, bounded in time, and an
+//! answer is read no further than it counts. The rule is the pure [`Record`].
+
+mod matching;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use weir_conf::nginx::Addr;
 use weir_conf::nginx::model::HealthCheck;
 
 use crate::group::{Group, Peer};
+use matching::{ANSWER_BYTES_MAX, judge};
 
 /// Longest first line of an answer that is read, in bytes.
 const STATUS_LINE_BYTES_MAX: usize = 1024;
@@ -93,6 +96,9 @@ async fn watch(group: &Group, peer: &Peer, check: &HealthCheck) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if check.jitter_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(..=check.jitter_ms))).await;
+        }
         let result = ask(&peer.addr, &group.name, check).await;
         let Some(healthy) = record.observe(result.is_ok(), check) else {
             continue;
@@ -134,37 +140,28 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let Some(uri) = &check.uri else { return Ok(()) };
+    let matching = check.matching.as_deref();
+    let whole = matching.is_some_and(|it| it.body.is_some());
+    // HTTP/1.0 where the body counts: it comes in one piece then.
+    let version = if whole { "1.0" } else { "1.1" };
     let request = format!(
-        "GET {uri} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: weir-health-check\r\n\
+        "GET {uri} HTTP/{version}\r\nHost: {host}\r\nUser-Agent: weir-health-check\r\n\
          Connection: close\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
-    let mut line = Vec::with_capacity(64);
-    let mut chunk = [0_u8; 256];
-    while !line.contains(&b'\n') && line.len() < STATUS_LINE_BYTES_MAX {
-        let count = stream.read(&mut chunk).await?;
-        if count == 0 {
+    let mut answer = Vec::with_capacity(512);
+    let done = |answer: &[u8]| match matching {
+        None => answer.contains(&b'\n'),
+        Some(_) if whole => false,
+        Some(_) => answer.windows(4).any(|it| it == b"\r\n\r\n"),
+    };
+    let bytes_max = matching.map_or(STATUS_LINE_BYTES_MAX, |_| ANSWER_BYTES_MAX);
+    while !done(&answer) && answer.len() < bytes_max {
+        if stream.read_buf(&mut answer).await? == 0 {
             break;
         }
-        line.extend_from_slice(chunk.get(..count).unwrap_or_default());
     }
-    match status(&line) {
-        Some(200..=399) => Ok(()),
-        Some(status) => Err(std::io::Error::other(format!("status {status}"))),
-        None => Err(std::io::Error::other("not an HTTP answer")),
-    }
-}
-
-/// The status in `HTTP/1.x NNN …` (RFC 9112 section 4).
-fn status(answer: &[u8]) -> Option<u16> {
-    let rest = answer.strip_prefix(b"HTTP/1.")?;
-    let digits = rest.get(1..5)?.strip_prefix(b" ")?;
-    let ends = rest
-        .get(5)
-        .is_some_and(|byte| matches!(byte, b' ' | b'\r' | b'\n'));
-    let text = std::str::from_utf8(digits).ok()?;
-    let plain = ends && text.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| text.parse().ok()).flatten()
+    judge(&answer, matching).map_err(std::io::Error::other)
 }
 
 #[cfg(test)]
@@ -179,6 +176,10 @@ mod tests {
             port: None,
             uri: None,
             timeout_ms: 1,
+            mandatory: false,
+            persistent: false,
+            jitter_ms: 0,
+            matching: None,
         }
     }
 
@@ -198,21 +199,5 @@ mod tests {
         let mut see = |passed| new.observe(passed, &check);
         assert_eq!([see(false), see(true), see(true)], [None; 3]);
         assert_eq!(see(true), Some(true));
-    }
-
-    #[test]
-    fn status_lines() {
-        assert_eq!(status(b"HTTP/1.1 200 OK\r\n"), Some(200));
-        assert_eq!(status(b"HTTP/1.0 503\r\n"), Some(503));
-        for bad in [
-            "",
-            "HTTP/1.1",
-            "HTTP/1.1 20",
-            "HTTP/1.1 2000 ",
-            "HTTP/2 200 ",
-            "HTTP/1.1 x00 ",
-        ] {
-            assert_eq!(status(bad.as_bytes()), None, "{bad:?}");
-        }
     }
 }

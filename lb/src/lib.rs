@@ -30,6 +30,7 @@ mod members;
 mod metrics;
 mod owners;
 mod proxy_protocol;
+mod resolve;
 mod run;
 mod shared_vars;
 mod tls;

@@ -10,6 +10,7 @@
 
 mod names;
 mod plan;
+pub(crate) mod resolved;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -58,6 +58,7 @@ pub(crate) struct Metrics {
     requests: IntCounterVec,
     upstream_errors: IntCounterVec,
     retries: IntCounterVec,
+    retries_refused: IntCounterVec,
     peer_active: IntGaugeVec,
     peer_healthy: IntGaugeVec,
     peer_ejections: IntCounterVec,
@@ -111,6 +112,12 @@ impl Metrics {
                 "Requests and connections sent to a further peer",
                 &["upstream"],
             )?,
+            retries_refused: counter(
+                registry,
+                "weir_lb_upstream_retries_refused_total",
+                "Further tries not made because too many were under way (weir_retry_budget)",
+                &["upstream"],
+            )?,
             peer_active: gauge(
                 registry,
                 "weir_lb_peer_active",
@@ -126,7 +133,7 @@ impl Metrics {
             peer_ejections: counter(
                 registry,
                 "weir_lb_peer_ejections_total",
-                "Times that failed requests put the peer out",
+                "Times that failed requests, or a row of bad answers, put the peer out",
                 &["upstream", "peer"],
             )?,
             cache: CacheMetrics::new(registry)?,
@@ -160,6 +167,7 @@ impl Metrics {
                     .with_label_values(&[name, fault.label()])
             }),
             retries: self.retries.with_label_values(&[name]),
+            retries_refused: self.retries_refused.with_label_values(&[name]),
         }
     }
 
@@ -200,6 +208,7 @@ pub(crate) struct UpstreamMetrics {
     classes: [IntCounter; 6],
     errors: [IntCounter; 6],
     pub(crate) retries: IntCounter,
+    pub(crate) retries_refused: IntCounter,
 }
 
 impl UpstreamMetrics {

@@ -118,6 +118,23 @@ pub(super) fn upstream(
         .collect())
 }
 
+/// The host name and port of an upstream's address; `None` if it is no name.
+pub(super) fn named(
+    text: &str,
+    default_port: Option<u16>,
+) -> Result<Option<(String, u16)>, AddrFault> {
+    if text.starts_with("unix:") {
+        return Ok(None);
+    }
+    let (host, port) = split_port(text)?;
+    let port = match port {
+        Some(text) => port_number(text, false)?,
+        None => default_port.ok_or(AddrFault::NoPort)?,
+    };
+    let literal = literal_ip(host)?.is_some();
+    Ok((!literal).then(|| (host.to_owned(), port)))
+}
+
 /// A `listen` address: `port`, `host`, `*:port`, `host:port`, `[v6]:port`, `unix:/path`.
 pub(super) fn listen(
     text: &str,

@@ -7,6 +7,7 @@
 
 mod balancing;
 mod cache;
+mod checks;
 mod ciphers;
 mod cluster;
 mod guard;
@@ -18,6 +19,7 @@ mod listen;
 mod location;
 mod pass;
 mod passing;
+mod resolving;
 mod rewriting;
 mod scope;
 mod script;

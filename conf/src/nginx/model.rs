@@ -18,7 +18,9 @@ pub mod web;
 pub use proxy::{NextUpstream, Proxy};
 pub use stream::{Stream, StreamServer};
 pub use upstream::{
-    HealthCheck, Method, NodeKind, SameSite, Sticky, Until, Upstream, UpstreamNodes, UpstreamServer,
+    BodyTest, CheckMatch, Ejection, HeaderTest, HeaderWant, HealthCheck, Method, NodeKind,
+    Resolver, RetryBudget, SameSite, StatusTest, Sticky, Until, Upstream, UpstreamNodes,
+    UpstreamServer,
 };
 
 use std::path::PathBuf;
@@ -214,6 +216,8 @@ pub struct Common {
     pub web: web::Web,
     /// Where requests are logged, for a process that runs as nginx.
     pub access_logs: Vec<AccessLog>,
+    /// `client_body_temp_path`: where bodies lie that are too long for memory.
+    pub body_temp_path: Option<PathBuf>,
     /// What holds for a client before it is served.
     pub guard: guard::Guard,
     /// Compression of answers.

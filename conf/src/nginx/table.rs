@@ -226,8 +226,6 @@ const ROWS: &[Row] = &[
     row("access_log", HSL | LOCATION_IF, Args::AtLeast(1)),
     as_nginx("log_format", HTTP, Args::AtLeast(2), LOGS),
     no_op("client_header_buffer_size", HTTP | SERVER, ONE, RUNTIME),
-    no_op("client_body_buffer_size", HSL, ONE, STREAMED),
-    no_op("client_body_temp_path", HSL, Args::Between(1, 4), STREAMED),
     no_op("sendfile", HSL | LOCATION_IF, Args::Flag, RUNTIME),
     no_op("tcp_nopush", HSL, Args::Flag, RUNTIME),
     no_op(
@@ -381,7 +379,7 @@ fn context(parents: &[String]) -> Contexts {
         ["stream"] => STREAM,
         ["stream", "server"] => STREAM_SERVER,
         ["stream", "upstream"] => STREAM_UPSTREAM,
-        [.., "map" | "geo" | "split_clients" | "types"] => FREE,
+        [.., "map" | "geo" | "split_clients" | "types" | "match"] => FREE,
         _ => 0,
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct Peer {
     pub(super) failed_ms: u64,
     /// Last failure, or last time it was tried after its timeout.
     pub(super) checked_ms: u64,
+    /// Its bad answers.
+    pub(super) outlier: super::outlier::Record,
     /// Since when it is well again, while its share still grows.
     recovered_ms: Option<u64>,
     /// What it reports of itself.
@@ -98,6 +100,7 @@ impl Peer {
             fails: 0,
             failed_ms: 0,
             checked_ms: 0,
+            outlier: super::outlier::Record::default(),
             recovered_ms: None,
             load: Known::default(),
             time_ms: 0,

@@ -74,6 +74,7 @@ impl Gateway {
                     if expects_continue(session) {
                         session.write_continue_response().await?;
                     }
+                    self.hold_body(session, ctx).await?;
                     return Ok(false);
                 }
                 Obtained::Failed(status) => Phase::Fail(status),
@@ -112,6 +113,7 @@ impl Gateway {
                     ctx.start_over();
                     ctx.cache = None;
                     if !self.is_cached(ctx) {
+                        self.hold_body(session, ctx).await?;
                         return Ok(false);
                     }
                 }
@@ -135,7 +137,7 @@ impl Gateway {
         else {
             return Ok(Obtained::Plain);
         };
-        if let Err(fault) = self.aim(session, ctx) {
+        if let Err(fault) = self.aim(session, ctx).await {
             return Ok(Obtained::Failed(fault.status()));
         }
         let named = match self.zone_of(session, ctx, caching) {

@@ -28,6 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufWriter, ReadBuf};
 use tokio::time::Instant;
 
 use super::absolute;
+use super::replay::Again;
 use super::route::Hosts;
 use super::stub::{Doing, Stub};
 use crate::io::Io;
@@ -77,6 +78,8 @@ pub(crate) struct Conn {
     phase: AtomicU8,
     header_bytes: AtomicU64,
     header_start_ms: AtomicU64,
+    /// A request to be read again before anything else.
+    pub(crate) again: Again,
 }
 
 /// The TLS of a connection.
@@ -128,6 +131,7 @@ impl Conn {
             phase: AtomicU8::new(HEADER),
             header_bytes: AtomicU64::new(0),
             header_start_ms: AtomicU64::new(0),
+            again: Again::default(),
         }
     }
 
@@ -279,6 +283,9 @@ impl AsyncRead for Downstream {
         if !this.io.buffer().is_empty() || this.io.get_ref().is_tls() {
             // An error comes back at the next write.
             let _ = Pin::new(&mut this.io).poll_flush(cx);
+        }
+        if this.conn.again.is_due() {
+            return Poll::Ready(this.conn.again.read(buf));
         }
         let before = buf.filled().len();
         let begins = this.conn.begins_header();

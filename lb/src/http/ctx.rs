@@ -12,6 +12,7 @@ use super::inner::Inner;
 use super::limits::Limited;
 use super::pace::Pace;
 use super::real_ip::Behind;
+use super::replay::Spooled;
 use super::reply::{Reply, Step};
 use super::target::Target;
 use super::tries::Tries;
@@ -65,7 +66,12 @@ pub(crate) struct Ctx {
     pub(crate) answered: bool,
     /// Whether the answer's status sends the request to the next peer.
     pub(crate) passed_over: bool,
+    /// Bytes of the body that went to the peer in use.
     pub(crate) body_bytes: u64,
+    /// The length of a body that was read whole before an upstream was chosen.
+    pub(crate) held: Option<u64>,
+    /// That body, if it is too long for memory.
+    pub(crate) spooled: Option<Arc<Spooled>>,
     /// The answer's status.
     pub(crate) status: Option<u16>,
     /// What a URL with variables came to.
@@ -113,6 +119,8 @@ impl Ctx {
             answered: false,
             passed_over: false,
             body_bytes: 0,
+            held: None,
+            spooled: None,
             status: None,
             target: None,
             tries: Tries::default(),
@@ -134,9 +142,9 @@ impl Ctx {
         self.walk = None;
     }
 
-    /// Bytes of the request's body that went to a peer.
+    /// Bytes of the request's body, as far as they are known.
     pub(crate) fn body_bytes(&self) -> u64 {
-        self.body_bytes
+        self.held.unwrap_or(self.body_bytes)
     }
 
     pub(crate) fn elapsed_ms(&self) -> u128 {

@@ -13,6 +13,7 @@ use pingora::proxy::{FailToProxy, Session};
 use pingora::{Error, ErrorSource, ErrorType};
 use weir_conf::nginx::model::{self, NextUpstream};
 
+use super::body::is_lost;
 use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
 use super::reply::Step;
@@ -75,7 +76,7 @@ impl Gateway {
                 ctx.resume = Some(step);
                 error.set_retry(true);
             }
-            Step::Proxy if session.as_ref().retry_buffer_truncated() => {}
+            Step::Proxy if is_lost(session, ctx) => {}
             Step::Proxy => {
                 ctx.start_over();
                 error.set_retry(true);
@@ -94,7 +95,7 @@ impl Gateway {
         from: Step,
     ) -> pingora::Result<()> {
         match self.go_on(session, ctx, from).await {
-            Step::Proxy if !session.as_ref().retry_buffer_truncated() => {
+            Step::Proxy if !is_lost(session, ctx) => {
                 ctx.start_over();
                 Ok(())
             }
@@ -135,12 +136,15 @@ impl Gateway {
         self.log_failure(session, ctx, peer, error, fault);
         if stale && once_more {
             ctx.stale_tries += 1;
+            // The peer never saw it: it was no try.
+            ctx.tries.forget();
             drop(lease);
             error.set_retry(true);
             return;
         }
         if let Some(lease) = lease {
             ctx.tried.push(lease.peer().number);
+            lease.observe(fault == UpstreamFault::Status && ctx.status < Some(500));
             lease.finish(if stale || is_harmless(fault, answering, ctx.status) {
                 Outcome::Abandoned
             } else {
@@ -149,10 +153,15 @@ impl Gateway {
         }
         group.metrics.failed(fault);
         ctx.tries.end(Some(worth(fault)));
-        let retry = once_more
+        let mut retry = once_more
             && !(answering && fault != UpstreamFault::Status)
             && wanted(&proxy.model.next, fault)
             && left(&proxy.model, &group, ctx, 0);
+        // A status was within the budget when it was given up.
+        if retry && fault != UpstreamFault::Status && !group.may_retry() {
+            group.metrics.retries_refused.inc();
+            retry = false;
+        }
         if retry {
             group.metrics.retries.inc();
         }
@@ -169,6 +178,13 @@ impl Gateway {
             && may_repeat(session, ctx, next, Stage::Exchange(false))
             // The try that brought the status is not in the list yet.
             && left(&proxy.model, &group, ctx, 1)
+            && {
+                let may = group.may_retry();
+                if !may {
+                    group.metrics.retries_refused.inc();
+                }
+                may
+            }
     }
 
     fn log_failure(
@@ -265,7 +281,7 @@ fn may_repeat(session: &Session, ctx: &Ctx, next: &NextUpstream, stage: Stage) -
     let sent = ctx.sent || stage != Stage::Connect;
     let repeatable = idempotent(&session.req_header().method) || next.non_idempotent || !sent;
     let started = has_begun(session);
-    repeatable && !started && !session.as_ref().retry_buffer_truncated()
+    repeatable && !started && !is_lost(session, ctx)
 }
 
 /// What Pingora is told of a failed request: its connection ends.

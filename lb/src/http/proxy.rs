@@ -10,7 +10,6 @@ use pingora::protocols::Digest;
 use pingora::proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType};
-use weir_conf::nginx::model::proxy::Bind;
 use weir_conf::nginx::model::{Common, Server as ServerModel};
 
 use super::cached::{self, bring_nothing};
@@ -128,7 +127,8 @@ impl ProxyHttp for Gateway {
         let Some((_, proxy)) = self.proxy(ctx) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
         };
-        if let Err(fault) = self.aim(session, ctx) {
+        self.rewind(session, ctx).await?;
+        if let Err(fault) = self.aim(session, ctx).await {
             return Err(Error::new_in(ErrorType::HTTPStatus(fault.status())));
         }
         let Some(group) = self.group(ctx) else {
@@ -148,11 +148,7 @@ impl ProxyHttp for Gateway {
             self.error_page(session, ctx, &mut error);
             return Err(error);
         };
-        let bind = match &proxy.model.passing.bind {
-            None => None,
-            Some(Bind::Fixed(addr)) => Some(*addr),
-            Some(Bind::Variable(template)) => self.bound_to(session, ctx, template),
-        };
+        let bind = self.bound_to(session, ctx, &proxy.model.passing);
         let target = ctx.target.as_ref();
         let Some(peer) = proxy.pingora_peer(&lease.peer().addr, &group, target, bind) else {
             return Err(Error::new_in(ErrorType::HTTPStatus(500)));
@@ -350,6 +346,9 @@ impl ProxyHttp for Gateway {
     async fn logging(&self, session: &mut Session, _: Option<&Error>, ctx: &mut Ctx) {
         ctx.tries.end(None);
         if let Some(lease) = ctx.lease.take() {
+            if ctx.answered {
+                lease.observe(ctx.status < Some(500));
+            }
             lease.finish(if ctx.answered {
                 Outcome::Answered
             } else {

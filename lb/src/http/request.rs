@@ -10,6 +10,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::Version;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use weir_conf::nginx::model::Common;
 
@@ -24,6 +25,9 @@ use crate::tls::TlsServer;
 /// How long what is left of a request's body is read after the answer, so that the connection
 /// can serve the next request.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Longest body that is read and thrown away after an answer which did not need it.
+const DISCARD_BYTES_MAX: u64 = 1 << 20;
 
 impl Gateway {
     /// Chooses server and location. `Ok(true)` if the request was answered.
@@ -69,9 +73,13 @@ impl Gateway {
                     // As nginx: the client is told at once, whatever peer it will be.
                     session.write_continue_response().await?;
                 }
+                self.hold_body(session, ctx).await?;
                 Ok(false)
             }
             Step::Reply(reply) => {
+                if reply.status < 400 && announced(session) <= DISCARD_BYTES_MAX {
+                    keep_open(session);
+                }
                 self.give(session, ctx, reply).await?;
                 Ok(true)
             }
@@ -172,14 +180,19 @@ impl Gateway {
     /// Sets what the chosen location says of the client's connection.
     fn apply(&self, session: &mut Session, ctx: &Ctx) {
         let common = self.common(ctx);
-        session.set_read_timeout(Some(Duration::from_millis(common.client_body_timeout_ms)));
-        session.set_write_timeout(Some(Duration::from_millis(common.send_timeout_ms)));
-        session.set_total_drain_timeout(Some(DRAIN_LIMIT));
+        self.set_times(session, ctx);
         if session.get_keepalive().is_some() {
             // Pingora counts seconds; anything below one is one.
             let seconds = common.keepalive_timeout_ms.div_ceil(1000);
             session.set_keepalive((seconds > 0).then_some(seconds));
         }
+    }
+
+    pub(super) fn set_times(&self, session: &mut Session, ctx: &Ctx) {
+        let common = self.common(ctx);
+        session.set_read_timeout(Some(Duration::from_millis(common.client_body_timeout_ms)));
+        session.set_write_timeout(Some(Duration::from_millis(common.send_timeout_ms)));
+        session.set_total_drain_timeout(Some(DRAIN_LIMIT));
     }
 
     /// What holds at the request's location, or at its server if there is none.
@@ -200,6 +213,13 @@ impl Gateway {
             (None, Some(server)) => &server.add_headers,
             _ => &[],
         }
+    }
+}
+
+/// Leaves the connection open though a body is still to be read: it is read after the answer.
+fn keep_open(session: &mut Session) {
+    if let ServerSession::H1(session) = session.as_downstream_mut() {
+        session.set_close_on_response_before_downstream_finish(false);
     }
 }
 

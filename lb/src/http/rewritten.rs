@@ -130,7 +130,11 @@ fn redirect(
         else {
             continue;
         };
-        let replaced = replace(url, pairs, values);
+        let mut replaced = replace(url, pairs, values);
+        if name == LOCATION {
+            // As nginx: one that was rewritten is made whole, as our own are.
+            replaced = replaced.map(|url| values.absolute(url));
+        }
         let replaced =
             replaced.and_then(|url| HeaderValue::from_bytes(&[before, &url].concat()).ok());
         if let Some(replaced) = replaced {

@@ -302,6 +302,7 @@ fn fallback() -> Common {
         access_log: true,
         web: weir_conf::nginx::model::web::Web::default(),
         access_logs: Vec::new(),
+        body_temp_path: None,
         guard: weir_conf::nginx::model::guard::Guard::default(),
         gzip: weir_conf::nginx::model::gzip::Gzip::default(),
     }

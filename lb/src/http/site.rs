@@ -27,6 +27,7 @@ use crate::error::LbError;
 use crate::group::Group;
 use crate::limits::{Connections, Requests};
 use crate::metrics::{Metrics, UpstreamMetrics};
+use crate::resolve::{Names, Resolvers};
 use crate::tls::{TlsClient, TlsServer};
 
 /// `proxy_socket_keepalive`: the kernel's usual times.
@@ -108,6 +109,8 @@ pub(crate) struct Proxy {
     pub(crate) cache: Option<Arc<Caching>>,
     /// `None` if the URL has variables.
     pub(crate) group: Option<Arc<Group>>,
+    /// Who is asked for names that a URL with variables comes to.
+    pub(crate) resolver: Option<Arc<Names>>,
     /// Connects with TLS.
     secure: Option<Arc<Secure>>,
     pub(crate) set_headers: Vec<(HeaderName, String, Template)>,
@@ -163,8 +166,13 @@ impl Site {
             .map(|upstream| Group::new(upstream, metrics))
             .collect();
         let mut servers = Vec::with_capacity(http.servers.len());
+        let parts = Parts {
+            http,
+            groups: &groups,
+            resolvers: Resolvers::default(),
+        };
         for model in &http.servers {
-            let locations = model.locations.iter().map(|it| location(it, http, &groups));
+            let locations = model.locations.iter().map(|it| location(it, &parts));
             servers.push(Server {
                 tree: Tree::new(model),
                 locations: locations.collect::<Result<_, _>>()?,
@@ -259,6 +267,13 @@ impl Site {
     }
 }
 
+/// What locations are made of, beside their model.
+struct Parts<'a> {
+    http: &'a Http,
+    groups: &'a [Arc<Group>],
+    resolvers: Resolvers,
+}
+
 /// Whether something holds at any server or location.
 fn anywhere(http: &Http, holds: impl Fn(&model::Common) -> bool) -> bool {
     http.servers.iter().any(|server| {
@@ -267,15 +282,11 @@ fn anywhere(http: &Http, holds: impl Fn(&model::Common) -> bool) -> bool {
     })
 }
 
-fn location(
-    model: &model::Location,
-    http: &Http,
-    groups: &[Arc<Group>],
-) -> Result<Location, LbError> {
+fn location(model: &model::Location, parts: &Parts<'_>) -> Result<Location, LbError> {
     let action = match &model.action {
         Action::Files => Do::Files,
         Action::StubStatus => Do::StubStatus,
-        Action::Proxy(proxy) => Do::Proxy(Box::new(make_proxy(proxy, model, http, groups)?)),
+        Action::Proxy(proxy) => Do::Proxy(Box::new(make_proxy(proxy, model, parts)?)),
     };
     Ok(Location {
         path: model.path.clone(),
@@ -292,11 +303,11 @@ fn location(
 fn make_proxy(
     model: &model::Proxy,
     location: &model::Location,
-    http: &Http,
-    groups: &[Arc<Group>],
+    parts: &Parts<'_>,
 ) -> Result<Proxy, LbError> {
-    let upstream = model.upstream.and_then(|place| http.upstreams.get(place));
-    let group = model.upstream.and_then(|place| groups.get(place));
+    let upstreams = &parts.http.upstreams;
+    let upstream = model.upstream.and_then(|place| upstreams.get(place));
+    let group = model.upstream.and_then(|place| parts.groups.get(place));
     let bad = |addr: &str| LbError::Upstream {
         addr: addr.to_owned(),
         at: upstream.map_or_else(|| location.pos.clone(), |upstream| upstream.pos.clone()),
@@ -326,6 +337,7 @@ fn make_proxy(
     };
     Ok(Proxy {
         group: group.map(Arc::clone),
+        resolver: model.resolver.as_ref().map(|it| parts.resolvers.of(it)),
         secure,
         set_headers: model
             .set_headers

@@ -1,8 +1,7 @@
 //! Where a request goes: the upstream that `proxy_pass` names, or what its variables come to.
 //!
-//! A URL with variables is worked out once a request: it may name an upstream of the file or an
-//! address. A host name that is neither would need a resolver and is refused (502). What such a
-//! URL comes to may be in the client's hands: figures are kept under one name for all of it, and
+//! A URL with variables is worked out once a request: it may name an upstream of the file, an
+//! address, or a host that the location's `resolver` knows (else 502). What such a URL comes to may be in the client's hands: figures are kept under one name for all of it, and
 //! nothing of it is kept between requests, as in nginx.
 
 use std::net::SocketAddr;
@@ -13,6 +12,7 @@ use weir_conf::nginx::Addr;
 
 use super::proxy::{Ctx, Gateway};
 use crate::group::Group;
+use crate::resolve::{Names, NoAddress};
 
 /// What a URL with variables came to.
 #[derive(Debug, Clone)]
@@ -39,6 +39,8 @@ pub(crate) enum BadUrl {
     Port,
     /// A name that nothing here can resolve.
     Name,
+    /// A name without an address.
+    Unresolved(NoAddress),
 }
 
 impl BadUrl {
@@ -48,13 +50,17 @@ impl BadUrl {
             Self::Host => "no host in upstream",
             Self::Port => "invalid port in upstream",
             Self::Name => "no resolver defined to resolve",
+            Self::Unresolved(NoAddress::NotFound) => "could not be resolved (3: Host not found)",
+            Self::Unresolved(NoAddress::TimedOut) => {
+                "could not be resolved (110: Operation timed out)"
+            }
         }
     }
 
     /// nginx's: its configuration cannot be helped by another server.
     pub(crate) fn status(self) -> u16 {
         match self {
-            Self::Name => 502,
+            Self::Name | Self::Unresolved(_) => 502,
             Self::Prefix | Self::Host | Self::Port => 500,
         }
     }
@@ -70,7 +76,7 @@ impl Gateway {
     }
 
     /// Works out a URL with variables, once.
-    pub(crate) fn aim(&self, session: &Session, ctx: &mut Ctx) -> Result<(), BadUrl> {
+    pub(crate) async fn aim(&self, session: &Session, ctx: &mut Ctx) -> Result<(), BadUrl> {
         let template = self
             .proxy(ctx)
             .and_then(|(_, proxy)| proxy.model.url.as_ref());
@@ -78,7 +84,8 @@ impl Gateway {
             return Ok(());
         };
         let url = self.values(session, ctx).value(template).into_owned();
-        match self.seek(&url) {
+        let resolver = self.proxy(ctx).and_then(|(_, it)| it.resolver.clone());
+        match self.seek(&url, resolver.as_deref()).await {
             Ok(target) => {
                 ctx.target = Some(target);
                 Ok(())
@@ -96,7 +103,7 @@ impl Gateway {
         }
     }
 
-    fn seek(&self, url: &[u8]) -> Result<Target, BadUrl> {
+    async fn seek(&self, url: &[u8], resolver: Option<&Names>) -> Result<Target, BadUrl> {
         let url = std::str::from_utf8(url).map_err(|_| BadUrl::Host)?;
         let after = |prefix: &str| {
             let begins = url.get(..prefix.len())?.eq_ignore_ascii_case(prefix);
@@ -113,12 +120,25 @@ impl Gateway {
         let (group, port) = match named {
             Some(group) => (Arc::clone(group), usual),
             None => {
-                let addr = address(host, usual)?;
-                let port = match &addr {
-                    Addr::Inet(addr) => addr.port(),
-                    Addr::Unix(_) => usual,
+                let (addrs, port) = match (address(host, usual), resolver) {
+                    (Err(BadUrl::Name), Some(names)) => {
+                        let (name, port) = match host.rsplit_once(':') {
+                            Some((name, port)) => (name, port.parse().unwrap_or(usual)),
+                            None => (host, usual),
+                        };
+                        let found = names.addrs(name, port).await.map_err(BadUrl::Unresolved)?;
+                        (found.into_iter().map(Addr::Inet).collect(), port)
+                    }
+                    (addr, _) => {
+                        let addr = addr?;
+                        let port = match &addr {
+                            Addr::Inet(addr) => addr.port(),
+                            Addr::Unix(_) => usual,
+                        };
+                        (vec![addr], port)
+                    }
                 };
-                (Group::for_request(host, addr, &self.site.metrics), port)
+                (Group::for_request(host, addrs, &self.site.metrics), port)
             }
         };
         Ok(Target {

@@ -65,6 +65,11 @@ impl Tries {
         });
     }
 
+    /// Takes the last try back.
+    pub(crate) fn forget(&mut self) {
+        self.0.pop();
+    }
+
     pub(crate) fn connected(&mut self) {
         if let Some(last) = self.0.last_mut() {
             last.connect_ms = Some(last.started.elapsed().as_millis());

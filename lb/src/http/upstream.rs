@@ -13,8 +13,7 @@ use http::{Method, Version};
 use pingora::http::RequestHeader;
 use pingora::proxy::Session;
 use weir_conf::nginx::model;
-use weir_conf::nginx::model::proxy::Bind;
-use weir_conf::nginx::template::Template;
+use weir_conf::nginx::model::proxy::{Bind, Passing};
 
 use super::proxy::{Ctx, Gateway};
 use super::site::{Location, Proxy};
@@ -109,12 +108,13 @@ impl Gateway {
         session: &Session,
         request: &mut RequestHeader,
         ctx: &Ctx,
-        passing: &model::proxy::Passing,
+        passing: &Passing,
     ) -> pingora::Result<()> {
         let given = match &passing.set_body {
-            Some(template) => Some(self.values(session, ctx).value(template).len()),
+            Some(template) => Some(self.values(session, ctx).value(template).len() as u64),
             None if !passing.body => Some(0),
-            None => None,
+            // One that came in chunks has its length by now.
+            None => ctx.held,
         };
         let had_length = request.headers.contains_key(CONTENT_LENGTH)
             || request.headers.contains_key(TRANSFER_ENCODING);
@@ -131,13 +131,17 @@ impl Gateway {
 }
 
 impl Gateway {
-    /// `proxy_bind` with variables; what is no address binds nothing.
+    /// `proxy_bind`; what a request makes that is no address binds nothing.
     pub(crate) fn bound_to(
         &self,
         session: &Session,
         ctx: &Ctx,
-        template: &Template,
+        passing: &Passing,
     ) -> Option<SocketAddr> {
+        let template = match passing.bind.as_ref()? {
+            Bind::Fixed(addr) => return Some(*addr),
+            Bind::Variable(template) => template,
+        };
         let text = self.values(session, ctx).value(template).into_owned();
         let text = String::from_utf8_lossy(&text);
         let addr = Bind::addr(&text);

@@ -62,6 +62,11 @@ impl Values<'_> {
         self.gateway.matches(regex, subject, self.ctx)
     }
 
+    /// `absolute_redirect`
+    pub(crate) fn absolute(&self, location: Vec<u8>) -> Vec<u8> {
+        self.gateway.absolute(self.session, self.ctx, location)
+    }
+
     /// `$uri`
     pub(crate) fn path(&self) -> Cow<'_, [u8]> {
         match &self.ctx.flow.path {

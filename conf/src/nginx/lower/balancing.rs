@@ -2,7 +2,7 @@
 //! `sticky`.
 
 use super::super::error::{Error, Kind};
-use super::super::model::{Method, SameSite, Sticky, Until};
+use super::super::model::{Ejection, Method, RetryBudget, SameSite, Sticky, Until};
 use super::super::parse::Directive;
 use super::super::template::Template;
 use super::super::value as values;
@@ -113,6 +113,46 @@ pub(super) fn sticky(d: &Directive, words: Words<'_>) -> Result<Sticky, Error> {
         }
     }
     Ok(sticky)
+}
+
+/// `weir_retry_budget PERCENT% [min=N]`, weir's own.
+pub(super) fn retry_budget(d: &Directive) -> Result<RetryBudget, Error> {
+    let mut budget = RetryBudget::default();
+    let text = d.arg(0).unwrap_or_default();
+    budget.percent = percent(text).ok_or_else(|| invalid_parameter(d, text))?;
+    if let Some(text) = d.arg(1) {
+        let floor = text.strip_prefix("min=").and_then(values::number);
+        budget.floor = floor.ok_or_else(|| invalid_parameter(d, text))?;
+    }
+    Ok(budget)
+}
+
+/// `weir_outlier_ejection [consecutive=] [time=] [max_time=] [share=] [panic=]`, weir's own.
+pub(super) fn ejection(d: &Directive) -> Result<Ejection, Error> {
+    let mut ejection = Ejection::default();
+    for token in &d.args {
+        let text = token.text.as_str();
+        let bad = || invalid_parameter(d, text);
+        let time = |given| values::time_ms(given).filter(|ms| *ms > 0).ok_or_else(bad);
+        match text.split_once('=').ok_or_else(bad)? {
+            ("consecutive", n) => {
+                let row = values::number(n).filter(|n| *n > 0);
+                ejection.consecutive = row.ok_or_else(bad)?;
+            }
+            ("time", given) => ejection.time_ms = time(given)?,
+            ("max_time", given) => ejection.max_time_ms = time(given)?,
+            ("share", given) => ejection.share_percent = percent(given).ok_or_else(bad)?,
+            ("panic", given) => ejection.panic_percent = percent(given).ok_or_else(bad)?,
+            _ => return Err(bad()),
+        }
+    }
+    Ok(ejection)
+}
+
+/// `20%` up to a hundred.
+fn percent(text: &str) -> Option<u32> {
+    let number = values::number(text.strip_suffix('%')?);
+    number.filter(|percent| *percent <= 100)
 }
 
 fn value(d: &Directive, text: &str, words: Words<'_>) -> Result<Template, Error> {

@@ -37,7 +37,7 @@ pub(super) fn nodes(directive: &Directive, http: bool) -> Result<UpstreamNodes, 
             }
             Some(("prefer", "owner")) => prefer_owner = true,
             Some(("max_fails" | "fail_timeout" | "max_conns", _)) => {
-                server_parameter(directive, word, &mut each)?;
+                server_parameter(directive, word, &mut each, false)?;
             }
             _ => return Err(bad()),
         }
@@ -77,6 +77,10 @@ pub(super) fn check_nodes(upstreams: &mut [Upstream], http: bool) {
             port: None,
             uri: http.then(|| "/rest/v2/weir/node".to_owned()),
             timeout_ms: 1000,
+            mandatory: false,
+            persistent: false,
+            jitter_ms: 0,
+            matching: None,
         });
     }
 }

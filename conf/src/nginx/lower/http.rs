@@ -2,18 +2,21 @@
 //! does not matter for references between them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::super::addr;
 use super::super::error::{Error, Kind};
 use super::super::log::Logs;
 use super::super::model::cache::CachePath;
-use super::super::model::{Http, Server, Upstream};
+use super::super::model::{CheckMatch, Http, Server, Upstream};
 use super::super::parse::Directive;
 use super::super::template::{self, Names};
 use super::limits::Zones;
 use super::location::{self, Place};
 use super::scope::{Inherited, Scope, value_of};
-use super::{Lowering, cache, cluster, host_name, listen, script, tls, upstream, variable, web};
+use super::{
+    Lowering, cache, checks, cluster, host_name, listen, script, tls, upstream, variable, web,
+};
 
 /// What locations refer to.
 pub(super) struct Refs {
@@ -22,6 +25,8 @@ pub(super) struct Refs {
     /// Where relative paths begin.
     prefix: PathBuf,
     pub(super) logs: Logs,
+    /// `match` blocks by name.
+    pub(super) matches: Vec<(String, Arc<CheckMatch>)>,
     /// `proxy_cache_path`
     pub(super) caches: Vec<CachePath>,
     /// What requests and connections are counted in.
@@ -56,6 +61,7 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
         names,
         prefix: lowering.prefix.clone(),
         logs: Logs::default(),
+        matches: checks::matches(block)?,
         caches: cache::paths(block, lowering)?,
         zones: Zones::default(),
     };
@@ -67,6 +73,7 @@ pub(super) fn http(block: &Directive, lowering: &mut Lowering<'_>) -> Result<Htt
     }
     let scope = Scope::read(block, &mut refs, lowering)?;
     let outer = outer.with(scope);
+    upstream::give_resolver(&mut refs.upstreams, outer.resolver().as_ref())?;
     let outer_tls = tls::Scope::read(block, &tls::Scope::default(), lowering)?;
     for child in block
         .children()

@@ -6,7 +6,7 @@ use super::super::model::{Action, Common, HealthCheck, Location, Match, Upstream
 use super::super::parse::Directive;
 use super::http::Refs;
 use super::scope::{Inherited, Scope};
-use super::{Lowering, Once, pass, script, tls, upstream};
+use super::{Lowering, Once, checks, pass, script, tls};
 
 /// Where a location stands.
 #[derive(Clone, Copy)]
@@ -158,7 +158,7 @@ fn health(block: &Directive, action: &Action, refs: &mut Refs) -> Result<(), Err
             let message = "\"health_check\" needs a \"proxy_pass\" beside it";
             return Err(child.fault(Kind::Value, message));
         };
-        let check = upstream::health_check(child, true)?;
+        let check = checks::health_check(child, true, &refs.matches)?;
         let upstream = proxy
             .upstream
             .and_then(|place| refs.upstreams.get_mut(place));

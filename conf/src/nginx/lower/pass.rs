@@ -32,6 +32,7 @@ pub(super) fn proxy(
             url: Some(value(directive, 0, refs)?),
             uri: None,
             // Whether it is https, only a request may know; so is whose name it is.
+            resolver: inherited.resolver(),
             tls: if url.starts_with("http://") {
                 None
             } else {
@@ -88,6 +89,7 @@ fn common(inherited: &Inherited) -> Proxy {
         hide_headers: scope.passing.hidden(hidden),
         redirects: Vec::new(),
         passing: scope.passing.passing(),
+        resolver: None,
         cache: scope.cache.cache(),
         connect_timeout_ms: scope.connect_timeout_ms.unwrap_or(60_000),
         send_timeout_ms: scope.proxy_send_timeout_ms.unwrap_or(60_000),

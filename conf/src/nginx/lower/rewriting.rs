@@ -24,7 +24,14 @@ pub(super) fn pair(d: &Directive, refs: &Refs, pairs: &mut Option<Pairs>) -> Res
             Ok(())
         }
         (from, Some(_)) => {
-            pairs.push((pattern(d, from, refs)?, value(d, 1, refs)?));
+            // Case says nothing in a domain.
+            let from = match from.strip_prefix('~') {
+                Some(rest) if d.name == "proxy_cookie_domain" && !rest.starts_with('*') => {
+                    pattern(d, &format!("~*{rest}"), refs)?
+                }
+                _ => pattern(d, from, refs)?,
+            };
+            pairs.push((from, value(d, 1, refs)?));
             Ok(())
         }
     }

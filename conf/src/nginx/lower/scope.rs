@@ -3,9 +3,11 @@
 //! A [`Scope`] is what one block sets, an [`Inherited`] what holds there. Scalars: the innermost
 //! wins. Lists: the innermost block that has any wins whole.
 
+use std::path::PathBuf;
+
 use super::super::error::{Error, Kind};
 use super::super::log::AccessLog;
-use super::super::model::{AddHeader, Common, NextUpstream};
+use super::super::model::{AddHeader, Common, NextUpstream, Resolver};
 use super::super::parse::Directive;
 use super::super::template::{self, Template};
 use super::super::value as values;
@@ -16,7 +18,8 @@ use super::http::Refs;
 use super::passing::{Pairs, PassingScope};
 use super::web::Pages;
 use super::{
-    Lowering, Once, invalid_parameter, invalid_value, number, rewriting, size_bytes, time_ms,
+    Lowering, Once, invalid_parameter, invalid_value, number, resolving, rewriting, size_bytes,
+    time_ms,
 };
 
 /// What one block sets itself.
@@ -32,6 +35,9 @@ pub(super) struct Scope {
     pub(super) default_type: Option<String>,
     pub(super) access_log: Option<bool>,
     pub(super) access_logs: Option<Vec<AccessLog>>,
+    pub(super) body_temp_path: Option<PathBuf>,
+    pub(super) resolver: Option<Resolver>,
+    pub(super) resolver_timeout_ms: Option<u64>,
     pub(super) add_headers: Option<Vec<AddHeader>>,
     pub(super) set_headers: Option<Vec<(String, Template)>>,
     pub(super) hide_headers: Option<Vec<String>>,
@@ -84,7 +90,7 @@ impl Scope {
             if scope.guard.read(directive, refs, lowering, &mut once)? {
                 continue;
             }
-            if scope.scalar(directive, lowering)? {
+            if scope.scalar(directive, refs, lowering)? {
                 once.first(directive)?;
             }
         }
@@ -92,8 +98,16 @@ impl Scope {
     }
 
     /// Directives of one value. Says whether it was one.
-    fn scalar(&mut self, d: &Directive, lowering: &mut Lowering<'_>) -> Result<bool, Error> {
+    fn scalar(
+        &mut self,
+        d: &Directive,
+        refs: &Refs,
+        lowering: &mut Lowering<'_>,
+    ) -> Result<bool, Error> {
         match d.name.as_str() {
+            "client_body_temp_path" => self.body_temp_path = Some(refs.path(first(d)).into()),
+            "resolver" => self.resolver = Some(resolving::resolver(d, lowering)?),
+            "resolver_timeout" => self.resolver_timeout_ms = Some(time_ms(d, 0)?),
             "client_max_body_size" => self.client_max_body_bytes = Some(size_bytes(d, 0)?),
             "client_header_timeout" => self.client_header_timeout_ms = Some(time_ms(d, 0)?),
             "client_body_timeout" => self.client_body_timeout_ms = Some(time_ms(d, 0)?),
@@ -227,6 +241,9 @@ impl Inherited {
             default_type: inner.default_type.or(outer.default_type),
             access_log: inner.access_log.or(outer.access_log),
             access_logs: inner.access_logs.or(outer.access_logs),
+            body_temp_path: inner.body_temp_path.or(outer.body_temp_path),
+            resolver: inner.resolver.or(outer.resolver),
+            resolver_timeout_ms: inner.resolver_timeout_ms.or(outer.resolver_timeout_ms),
             add_headers: inner.add_headers.or(outer.add_headers),
             set_headers: inner.set_headers.or(outer.set_headers),
             hide_headers: inner.hide_headers.or(outer.hide_headers),
@@ -270,9 +287,19 @@ impl Inherited {
             access_log: scope.access_log.unwrap_or(true),
             web: scope.pages.resolve(refs),
             access_logs: scope.access_logs.clone().unwrap_or_default(),
+            body_temp_path: scope.body_temp_path.clone(),
             guard: scope.guard.resolve(),
             gzip: scope.gzip.resolve(),
         }
+    }
+
+    /// `resolver` with its `resolver_timeout`, if there is one.
+    pub(super) fn resolver(&self) -> Option<Resolver> {
+        let timeout_ms = self.0.resolver_timeout_ms;
+        self.0.resolver.clone().map(|resolver| Resolver {
+            timeout_ms: timeout_ms.unwrap_or(resolver.timeout_ms),
+            ..resolver
+        })
     }
 
     /// `proxy_next_upstream`, by default `error timeout`.

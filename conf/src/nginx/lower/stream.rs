@@ -82,7 +82,7 @@ fn server(
             let message = "\"health_check\" needs a \"proxy_pass\" to an upstream beside it";
             return Err(child.fault(Kind::Value, message));
         };
-        let check = upstream::health_check(child, false)?;
+        let check = super::checks::health_check(child, false, &[])?;
         location::attach_check(child, stream.upstreams.get_mut(target), check)?;
     }
     Ok(StreamServer {

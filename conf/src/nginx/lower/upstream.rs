@@ -1,14 +1,13 @@
-//! `upstream` blocks, their `server`s and nodes, the groups that a bare address makes, and
-//! `health_check`.
+//! `upstream` blocks, their `server`s and nodes, and the groups that a bare address makes.
 
 use super::super::addr;
 use super::super::error::{Error, Kind};
-use super::super::model::{HealthCheck, Method, Upstream, UpstreamServer};
+use super::super::model::{Method, Resolver, RetryBudget, Upstream, UpstreamServer};
 use super::super::parse::Directive;
 use super::super::value;
 use super::location::addr_fault;
 use super::variable::Words;
-use super::{Lowering, Once, balancing, cluster, invalid_parameter, number, time_ms};
+use super::{Lowering, Once, balancing, cluster, invalid_parameter, number, resolving, time_ms};
 
 /// Idle connections kept to an upstream unless it says otherwise (nginx's since 1.29.7).
 const KEEPALIVE_DEFAULT: u32 = 32;
@@ -59,6 +58,30 @@ pub(super) fn find_or_make(
     Ok(upstreams.len() - 1)
 }
 
+/// Gives upstreams whose servers have `resolve` the resolver around them.
+pub(super) fn give_resolver(
+    upstreams: &mut [Upstream],
+    outer: Option<&Resolver>,
+) -> Result<(), Error> {
+    for upstream in upstreams {
+        if upstream.servers.iter().all(|it| it.resolve.is_none()) {
+            continue;
+        }
+        upstream.resolver = upstream.resolver.take().or(outer.cloned());
+        if upstream.resolver.is_none() {
+            return Err(Error {
+                message: format!(
+                    "no resolver defined to resolve names at run time in upstream \"{}\"",
+                    upstream.name
+                ),
+                pos: Some(upstream.pos.clone()),
+                kind: Kind::Value,
+            });
+        }
+    }
+    Ok(())
+}
+
 /// An upstream without servers, nginx's defaults in all else.
 fn empty(name: &str, directive: &Directive) -> Upstream {
     Upstream {
@@ -71,6 +94,9 @@ fn empty(name: &str, directive: &Directive) -> Upstream {
         keepalive_timeout_ms: 60_000,
         keepalive_requests: 1000,
         keepalive_time_ms: 3_600_000,
+        resolver: None,
+        retry_budget: RetryBudget::default(),
+        ejection: None,
         health_check: None,
         pos: directive.pos.clone(),
     }
@@ -84,6 +110,7 @@ fn upstream(
 ) -> Result<Upstream, Error> {
     let mut upstream = empty(block.arg(0).unwrap_or_default(), block);
     let mut once = Once::default();
+    let mut timeout_ms = None;
     for child in block.children() {
         match child.name.as_str() {
             "server" => {
@@ -109,6 +136,22 @@ fn upstream(
                 once.first(child)?;
                 keepalive(child, &mut upstream)?;
             }
+            "resolver" => {
+                once.first(child)?;
+                upstream.resolver = Some(resolving::resolver(child, lowering)?);
+            }
+            "weir_retry_budget" => {
+                once.first(child)?;
+                upstream.retry_budget = balancing::retry_budget(child)?;
+            }
+            "weir_outlier_ejection" => {
+                once.first(child)?;
+                upstream.ejection = Some(balancing::ejection(child)?);
+            }
+            "resolver_timeout" => {
+                once.first(child)?;
+                timeout_ms = Some(time_ms(child, 0)?);
+            }
             _ => {
                 if let Some(method) = balancing::method(child, words)? {
                     if upstream.method != Method::RoundRobin {
@@ -120,6 +163,9 @@ fn upstream(
                 }
             }
         }
+    }
+    if let (Some(resolver), Some(ms)) = (&mut upstream.resolver, timeout_ms) {
+        resolver.timeout_ms = ms;
     }
     if upstream.nodes.is_some() {
         return Ok(upstream);
@@ -163,6 +209,7 @@ pub(super) fn server_defaults(name: &str, addrs: Vec<addr::Addr>) -> UpstreamSer
         fail_timeout_ms: 10_000,
         max_conns: 0,
         slow_start_ms: 0,
+        resolve: None,
         backup: false,
         down: false,
     }
@@ -176,7 +223,18 @@ fn server(
     let text = directive.arg(0).unwrap_or_default();
     let mut server = server_defaults(text, Vec::new());
     for token in directive.args.iter().skip(1) {
-        server_parameter(directive, &token.text, &mut server)?;
+        server_parameter(directive, &token.text, &mut server, default_port.is_some())?;
+    }
+    if server.resolve.is_some() {
+        let named = addr::named(text, default_port);
+        match named.map_err(|fault| addr_fault(directive, fault, text, "upstream"))? {
+            Some(named) => {
+                server.resolve = Some(named);
+                return Ok(server);
+            }
+            // An address is what it is.
+            None => server.resolve = None,
+        }
     }
     server.addrs = addr::upstream(text, default_port, lowering.resolver)
         .map_err(|fault| addr_fault(directive, fault, text, "upstream"))?;
@@ -187,11 +245,13 @@ pub(super) fn server_parameter(
     directive: &Directive,
     text: &str,
     server: &mut UpstreamServer,
+    http: bool,
 ) -> Result<(), Error> {
     let bad = || invalid_parameter(directive, text);
     match text.split_once('=') {
         None if text == "backup" => server.backup = true,
         None if text == "down" => server.down = true,
+        None if text == "resolve" && http => server.resolve = Some(Default::default()),
         None if matches!(text, "resolve" | "drain") => return Err(later(directive, text)),
         Some(("weight", n)) => {
             let weight = value::number(n).filter(|n| (1..=WEIGHT_MAX).contains(n));
@@ -213,46 +273,7 @@ pub(super) fn server_parameter(
     Ok(())
 }
 
-/// nginx Plus' `health_check [interval=] [fails=] [passes=] [uri=] [port=]`.
-pub(super) fn health_check(directive: &Directive, http: bool) -> Result<HealthCheck, Error> {
-    let mut check = HealthCheck {
-        interval_ms: 5000,
-        fails: 1,
-        passes: 1,
-        port: None,
-        uri: http.then(|| "/".to_owned()),
-        timeout_ms: 5000,
-    };
-    for token in &directive.args {
-        let text = token.text.as_str();
-        let bad = || invalid_parameter(directive, text);
-        let Some((name, given)) = text.split_once('=') else {
-            let known = matches!(text, "mandatory" | "persistent" | "udp");
-            return Err(if known { later(directive, text) } else { bad() });
-        };
-        match name {
-            "interval" => {
-                let time = value::time_ms(given).filter(|ms| *ms > 0);
-                check.interval_ms = time.ok_or_else(bad)?;
-            }
-            "fails" => check.fails = value::number(given).filter(|n| *n > 0).ok_or_else(bad)?,
-            "passes" => check.passes = value::number(given).filter(|n| *n > 0).ok_or_else(bad)?,
-            "port" => {
-                check.port = Some(value::number(given).filter(|n| *n > 0).ok_or_else(bad)?);
-            }
-            "uri" if http => {
-                let plain = given.starts_with('/') && given.bytes().all(|b| b.is_ascii_graphic());
-                check.uri = Some(plain.then(|| given.to_owned()).ok_or_else(bad)?);
-            }
-            "jitter" | "match" | "type" | "keepalive_time" => return Err(later(directive, name)),
-            _ => return Err(bad()),
-        }
-    }
-    check.timeout_ms = check.interval_ms.min(check.timeout_ms);
-    Ok(check)
-}
-
-fn later(directive: &Directive, what: &str) -> Error {
+pub(super) fn later(directive: &Directive, what: &str) -> Error {
     let name = &directive.name;
     let message = format!("the \"{what}\" parameter of \"{name}\" is not supported by weir yet");
     directive.fault(Kind::Unsupported, message)

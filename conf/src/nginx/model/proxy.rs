@@ -6,6 +6,7 @@ use super::super::regex::Regex;
 use super::super::template::Template;
 use super::cache::ProxyCache;
 use super::tls::ProxyTls;
+use super::upstream::Resolver;
 
 /// `proxy_pass` and its family.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct Proxy {
     pub redirects: Vec<(Pattern, Template)>,
     /// How the request is sent on and the answer taken.
     pub passing: Passing,
+    /// `resolver`, for names that a URL with variables comes to.
+    pub resolver: Option<Resolver>,
     /// Whether and how answers are kept, or have ranges cut out of them.
     pub cache: Option<Box<ProxyCache>>,
     /// `proxy_connect_timeout`
@@ -74,6 +77,8 @@ pub struct Passing {
     pub headers: bool,
     /// `proxy_pass_request_body`
     pub body: bool,
+    /// `proxy_request_buffering`: the body is read whole before an upstream is chosen.
+    pub request_buffering: bool,
     /// `proxy_set_body`: what is sent in place of the client's body.
     pub set_body: Option<Template>,
     /// `proxy_limit_rate`: bytes a second from the upstream; zero is no limit.
@@ -99,6 +104,7 @@ impl Default for Passing {
             http_1_0: false,
             headers: true,
             body: true,
+            request_buffering: true,
             set_body: None,
             limit_rate: Rate::Fixed(0),
             bind: None,

@@ -1,7 +1,11 @@
 //! Upstreams: peers, how one is chosen, what is kept and checked.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use super::super::addr::Addr;
 use super::super::error::Pos;
+use super::super::regex::Regex;
 use super::super::template::Template;
 
 /// How a peer is chosen.
@@ -83,6 +87,66 @@ pub enum SameSite {
     Value(Template),
 }
 
+/// `weir_retry_budget`: how many of the requests under way at an upstream may be further tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryBudget {
+    /// Of a hundred.
+    pub percent: u32,
+    /// As many always, however few requests there are.
+    pub floor: u32,
+}
+
+impl Default for RetryBudget {
+    fn default() -> Self {
+        Self {
+            percent: 20,
+            floor: 10,
+        }
+    }
+}
+
+/// `weir_outlier_ejection`: peers that answer badly in a row are left out for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ejection {
+    /// `consecutive=`: failures and 5xx answers in a row that eject a peer.
+    pub consecutive: u32,
+    /// `time=`: how long the first time; twice as long the second, and so on.
+    pub time_ms: u64,
+    /// `max_time=`: the longest.
+    pub max_time_ms: u64,
+    /// `share=`: of a hundred peers so many are ejected at most; one may always be.
+    pub share_percent: u32,
+    /// `panic=`: if fewer of a hundred peers are well, the ejected are used too.
+    pub panic_percent: u32,
+}
+
+impl Default for Ejection {
+    fn default() -> Self {
+        Self {
+            consecutive: 5,
+            time_ms: 30_000,
+            max_time_ms: 300_000,
+            share_percent: 50,
+            panic_percent: 50,
+        }
+    }
+}
+
+/// `resolver`: who is asked for the addresses of names while running.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Resolver {
+    /// Name servers.
+    pub servers: Vec<SocketAddr>,
+    /// `valid=`: how long an answer holds, whatever it says itself.
+    pub valid_ms: Option<u64>,
+    /// Whether IPv4 addresses are asked for.
+    pub ipv4: bool,
+    /// Whether IPv6 addresses are asked for.
+    pub ipv6: bool,
+    /// `resolver_timeout`
+    pub timeout_ms: u64,
+}
+
 /// A group of peers.
 #[derive(Debug, Clone)]
 pub struct Upstream {
@@ -105,6 +169,12 @@ pub struct Upstream {
     pub keepalive_requests: u32,
     /// `keepalive_time`: how old a connection may be that gets another request.
     pub keepalive_time_ms: u64,
+    /// `resolver`, the block's own or `http`'s, if a server has `resolve`.
+    pub resolver: Option<Resolver>,
+    /// `weir_retry_budget`
+    pub retry_budget: RetryBudget,
+    /// `weir_outlier_ejection`
+    pub ejection: Option<Ejection>,
     /// Active checks, if a `health_check` names this upstream.
     pub health_check: Option<HealthCheck>,
     /// Where it stands.
@@ -128,6 +198,8 @@ pub struct UpstreamServer {
     pub max_conns: u32,
     /// `slow_start=`: in how long its share grows when it is well again; zero is at once.
     pub slow_start_ms: u64,
+    /// `resolve`: the name and port whose addresses are asked for while running.
+    pub resolve: Option<(String, u16)>,
     /// `backup`
     pub backup: bool,
     /// `down`
@@ -179,4 +251,67 @@ pub struct HealthCheck {
     pub uri: Option<String>,
     /// How long one check may take.
     pub timeout_ms: u64,
+    /// `mandatory`: a peer gets nothing before its first passed check.
+    pub mandatory: bool,
+    /// `persistent`: but for one that was well before a reload.
+    pub persistent: bool,
+    /// `jitter=`: up to so much is added to each interval, by chance.
+    pub jitter_ms: u64,
+    /// `match=`: which answers pass.
+    pub matching: Option<Arc<CheckMatch>>,
+}
+
+/// `match`: what an answer must be like to pass an HTTP check, all of it together.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CheckMatch {
+    /// `status`; without it any passes.
+    pub status: Option<StatusTest>,
+    /// `header`
+    pub headers: Vec<HeaderTest>,
+    /// `body`
+    pub body: Option<BodyTest>,
+}
+
+/// `status` of a `match`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusTest {
+    /// `!`: none of them.
+    pub not: bool,
+    /// From the first to the second.
+    pub ranges: Vec<(u16, u16)>,
+}
+
+/// `header` of a `match`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeaderTest {
+    /// Lower case.
+    pub name: String,
+    /// What is wanted of it.
+    pub want: HeaderWant,
+}
+
+/// What is wanted of a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HeaderWant {
+    /// That it is there.
+    Present,
+    /// That it is not.
+    Absent,
+    /// `=`
+    Equal(String),
+    /// `!=`
+    NotEqual(String),
+    /// `~`
+    Matches(Regex),
+    /// `!~`
+    NotMatches(Regex),
+}
+
+/// `body` of a `match`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BodyTest {
+    /// `!~`
+    pub not: bool,
+    /// Looked for in the beginning of the body.
+    pub regex: Regex,
 }

@@ -2,13 +2,21 @@
 
 use super::{
     Args, HSL, HTTP, NONE, ONE, Row, SHARED, STREAM, STREAM_UPSTREAM, STREAMED, TWO, UPSTREAM,
-    as_nginx, no_op, row,
+    as_nginx, block, no_op, row,
 };
+
+const HELD: &str = "a body is held in one piece up to 64k, a longer one in a file without a name";
 
 /// These directives.
 pub(super) const ROWS: &[Row] = &[
     no_op("proxy_buffering", HSL, Args::Flag, STREAMED),
-    no_op("proxy_request_buffering", HSL, Args::Flag, STREAMED),
+    row("proxy_request_buffering", HSL, Args::Flag),
+    row("client_body_temp_path", HSL, Args::Between(1, 4)),
+    no_op("client_body_buffer_size", HSL, ONE, HELD),
+    no_op("client_body_in_file_only", HSL, ONE, HELD),
+    no_op("client_body_in_single_buffer", HSL, Args::Flag, HELD),
+    row("resolver", HSL | UPSTREAM, Args::AtLeast(1)),
+    row("resolver_timeout", HSL | UPSTREAM, ONE),
     no_op("proxy_buffers", HSL, TWO, STREAMED),
     no_op("proxy_buffer_size", HSL, ONE, STREAMED),
     no_op("proxy_busy_buffers_size", HSL, ONE, STREAMED),
@@ -18,6 +26,9 @@ pub(super) const ROWS: &[Row] = &[
     row("cluster", UPSTREAM | STREAM_UPSTREAM, Args::AtLeast(1)),
     // As `cluster` was spelt before.
     row("weir_nodes", UPSTREAM | STREAM_UPSTREAM, Args::AtLeast(1)),
+    block("match", HTTP, ONE),
+    row("weir_retry_budget", UPSTREAM, Args::Between(1, 2)),
+    row("weir_outlier_ejection", UPSTREAM, Args::Between(0, 5)),
     as_nginx(
         "cluster_properties",
         HTTP | STREAM,

@@ -147,3 +147,100 @@ fn what_cannot_be_is_refused() {
         assert_eq!(text, format!("[emerg] {wanted} in t.conf:3"), "{inner}");
     }
 }
+
+#[test]
+fn budgets_ejections_and_matches_are_read() {
+    let it = upstream("");
+    assert_eq!((it.retry_budget.percent, it.retry_budget.floor), (20, 10));
+    assert_eq!(it.ejection, None);
+    let it = upstream("weir_retry_budget 5% min=2; weir_outlier_ejection time=1s share=10%;");
+    assert_eq!((it.retry_budget.percent, it.retry_budget.floor), (5, 2));
+    let ejection = it.ejection.unwrap();
+    assert_eq!((ejection.consecutive, ejection.time_ms), (5, 1000));
+    assert_eq!((ejection.share_percent, ejection.panic_percent), (10, 50));
+    for (inner, wanted) in [
+        ("weir_retry_budget 101%;", "invalid parameter \"101%\""),
+        ("weir_retry_budget 20;", "invalid parameter \"20\""),
+        (
+            "weir_retry_budget 20% max=1;",
+            "invalid parameter \"max=1\"",
+        ),
+        (
+            "weir_outlier_ejection time=0;",
+            "invalid parameter \"time=0\"",
+        ),
+        ("weir_outlier_ejection x=1;", "invalid parameter \"x=1\""),
+        (
+            "server a.test resolve;",
+            "no resolver defined to resolve names at run time",
+        ),
+    ] {
+        let text = message(http(&format!("upstream u {{ {inner} server 127.0.0.1; }}")));
+        assert!(text.contains(wanted), "{inner}: {text}");
+    }
+    let checked = |block: &str, check: &str| {
+        http(&format!(
+            "{block} upstream u {{ server 127.0.0.1; }} server {{ location / {{
+               proxy_pass http://u; health_check {check}; }} }}"
+        ))
+    };
+    let block = "match fit { status ! 500-599 404; header X = 1; header ! Y; body !~ no; }";
+    let config = checked(block, "mandatory persistent jitter=1s match=fit").unwrap();
+    let check = config.http.unwrap().upstreams[0]
+        .health_check
+        .clone()
+        .unwrap();
+    assert!(check.mandatory && check.persistent && check.jitter_ms == 1000);
+    let fit = check.matching.unwrap();
+    let status = fit.status.as_ref().unwrap();
+    assert_eq!(
+        (status.not, status.ranges.as_slice()),
+        (true, &[(500, 599), (404, 404)][..])
+    );
+    assert_eq!(fit.headers.len(), 2);
+    assert!(fit.body.as_ref().is_some_and(|it| it.not));
+    for (block, check, wanted) in [
+        ("", "match=fit", "match \"fit\" is not found"),
+        ("match a {} match a {}", "", "duplicate match \"a\""),
+        ("match a { status 5-4; }", "", "invalid parameter \"5-4\""),
+        ("match a { body ~ (; }", "", "pcre2_compile() failed"),
+        ("match a { thing 1; }", "", "unknown directive \"thing\""),
+    ] {
+        let text = message(checked(block, check));
+        assert!(text.contains(wanted), "{block}: {text}");
+    }
+}
+
+#[test]
+fn resolvers_are_read() {
+    let config = http(
+        "resolver 127.0.0.1:5353 [::1] localhost valid=5s ipv6=off; resolver_timeout 2s;
+         upstream u { server a.test:81 resolve; server 127.0.0.1; }",
+    );
+    let upstream = config.unwrap().http.unwrap().upstreams.remove(0);
+    let resolver = upstream.resolver.unwrap();
+    let servers: Vec<_> = resolver.servers.iter().map(ToString::to_string).collect();
+    assert_eq!(servers, ["127.0.0.1:5353", "[::1]:53", "127.0.0.1:53"]);
+    assert_eq!((resolver.valid_ms, resolver.timeout_ms), (Some(5000), 2000));
+    assert_eq!((resolver.ipv4, resolver.ipv6), (true, false));
+    assert_eq!(upstream.servers[0].resolve, Some(("a.test".to_owned(), 81)));
+    assert!(upstream.servers[0].addrs.is_empty());
+    for (bad, wanted) in [
+        ("resolver valid=5s;", "no name servers defined"),
+        (
+            "resolver 127.0.0.1:x;",
+            "invalid port in resolver \"127.0.0.1:x\"",
+        ),
+        (
+            "resolver nowhere.test;",
+            "host not found in resolver \"nowhere.test\"",
+        ),
+        (
+            "resolver 127.0.0.1 ipv4=off ipv6=off;",
+            "cannot both be \"off\"",
+        ),
+    ] {
+        let text = message(http(bad));
+        assert!(text.contains(wanted), "{bad}: {text}");
+    }
+}

@@ -26,6 +26,7 @@ deps-test:
 lint: deps-test
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --locked -p weir-lb -p weir --features weir-lb/openssl --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 	scripts/deny.sh $(CARGO_DENY_VERSION)
 
@@ -33,6 +34,7 @@ lint: deps-test
 unit: deps-test
 	WEIR_REQUIRE_MONGOD=1 WEIR_MONGOD=$$(scripts/mongod.sh) \
 		$(CARGO) test --locked --workspace --no-fail-fast
+	$(CARGO) test --locked -p weir-lb --features openssl --no-fail-fast -- tls
 
 web-test: deps-test
 	cd web && npm ci --silent && npm run lint && npm test

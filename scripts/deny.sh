@@ -14,3 +14,5 @@ else
   fi
 fi
 "$deny" --log-level error check bans licenses sources
+# What features bring is asked for its licences and sources too.
+"$deny" --log-level error --all-features check licenses sources

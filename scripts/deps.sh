@@ -15,7 +15,8 @@ case $purpose in
   demo) wanted+=(ffmpeg:ffmpeg curl:curl); files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core) ;;
   cluster) wanted+=(ffmpeg:ffmpeg curl:curl python3:python3 pip3:python3-pip unzip:unzip)
            files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core) ;;
-  test) wanted+=(ffmpeg:ffmpeg curl:curl chromium:chromium faketime:faketime python3:python3 pip3:python3-pip
+  test) files+=(/usr/include/openssl/ssl.h:libssl-dev)
+        wanted+=(ffmpeg:ffmpeg curl:curl chromium:chromium faketime:faketime python3:python3 pip3:python3-pip
                 unzip:unzip openssl:openssl)
         files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
                 /usr/sbin/nginx:nginx-light /usr/sbin/haproxy:haproxy

@@ -131,6 +131,7 @@ fn go(args: &Args, places: &Places, early: &ErrorLog) -> Result<ExitCode, Fault>
 fn load(args: &Args, places: &Places) -> Result<Config, Fault> {
     let options = nginx::LoadOptions {
         as_nginx: true,
+        openssl: cfg!(feature = "openssl"),
         access_log: Some(places::ACCESS_LOG.to_owned()),
         globals: args.globals.clone(),
         ..nginx::LoadOptions::default()

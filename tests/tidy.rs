@@ -212,12 +212,39 @@ fn lock_files_name_no_download_address() {
 #[test]
 fn only_ring_does_cryptography() {
     let lock = read(Path::new("Cargo.lock"));
-    for other in ["aws-lc-sys", "aws-lc-rs", "openssl-sys", "boring-sys"] {
+    for other in ["aws-lc-sys", "aws-lc-rs", "boring-sys"] {
         assert!(
             !lock.contains(&format!("name = \"{other}\"")),
             "Cargo.lock holds {other}"
         );
     }
+    // The feature `openssl` of the balancer may bring it, and nothing else.
+    let tree = |features: &[&str]| {
+        let out = Command::new(env!("CARGO"))
+            .args([
+                "tree",
+                "--locked",
+                "--offline",
+                "-p",
+                "weir",
+                "-e",
+                "normal,build",
+            ])
+            .args(["--prefix", "none"])
+            .args(features)
+            .current_dir(root())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    };
+    assert!(
+        !tree(&[]).contains("openssl-sys"),
+        "a default build links OpenSSL"
+    );
+    assert!(
+        tree(&["--features", "openssl"]).contains("openssl-sys"),
+        "the feature brings no OpenSSL: the check is blind"
+    );
     assert!(
         lock.contains("name = \"ring\""),
         "Cargo.lock holds no ring: the check is blind"

@@ -49,6 +49,8 @@ pub struct LoadOptions {
     pub limits: parse::Limits,
     /// The process runs as nginx: `pid`, `user` and the like are its to obey.
     pub as_nginx: bool,
+    /// TLS is OpenSSL's, which takes lists of ciphers and commands of its own.
+    pub openssl: bool,
     /// As nginx: where requests are logged if the file does not say.
     pub access_log: Option<String>,
     /// Directives of the main context that go before the file's: nginx's `-g`.

@@ -120,7 +120,7 @@ impl AsRawFd for Io {
         match &self.inner {
             Inner::Tcp(stream) => stream.as_raw_fd(),
             Inner::Unix(stream) => stream.as_raw_fd(),
-            Inner::Tls(stream) => stream.get_ref().0.as_raw_fd(),
+            Inner::Tls(stream) => tls::fd(stream),
         }
     }
 }

@@ -10,7 +10,7 @@ mod copy;
 mod datagram;
 mod door;
 mod greet;
-mod hello;
+pub(crate) mod hello;
 mod proxy_header;
 mod reach;
 mod session;

@@ -39,3 +39,4 @@ pub use access_log::{AccessLogWriter, AccessLogs};
 pub use error::LbError;
 pub use owners::StreamOwners;
 pub use run::{Bound, Lb, LbOptions, Running};
+pub use tls::library as tls_library;

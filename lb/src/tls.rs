@@ -1,4 +1,5 @@
-//! TLS, both sides. This room alone knows who does the cryptography (rustls, with ring).
+//! TLS, both sides. This room alone knows who does the cryptography: rustls, with ring; or, built
+//! with the feature `openssl`, the system's OpenSSL, for certificates that rustls refuses.
 //!
 //! Why rustls under our own accept loop and not Pingora's listener: the server's name is known
 //! before the certificate is chosen, so each `server` has its own versions, ciphers, client
@@ -10,49 +11,65 @@
 //! each message. Failures: at start [`LbError::Tls`](crate::LbError::Tls) with file and line;
 //! later the connection's own.
 
+#[cfg(not(feature = "openssl"))]
 mod client;
+#[cfg(not(feature = "openssl"))]
 mod files;
 mod info;
+mod passwords;
+#[cfg(not(feature = "openssl"))]
 mod server;
+#[cfg(not(feature = "openssl"))]
+mod suites;
+#[cfg(not(feature = "openssl"))]
 mod verify;
+#[cfg(feature = "openssl")]
+mod with_openssl;
 
+#[cfg(not(feature = "openssl"))]
 pub(crate) use client::TlsClient;
 pub(crate) use info::TlsInfo;
+#[cfg(not(feature = "openssl"))]
 pub(crate) use server::{Hello, TlsServer};
+#[cfg(feature = "openssl")]
+pub(crate) use with_openssl::{Hello, Stream, TlsClient, TlsServer};
 
-use std::sync::Arc;
+use weir_conf::nginx::Pos;
 
-use rustls::crypto::CryptoProvider;
-use weir_conf::nginx::model::tls::{Cipher, Protocols};
+use crate::error::LbError;
+
+/// What a client is told that asks for a name nobody here has: an alert, fatal, 112
+/// (RFC 8446 section 6.2), in a record of its own.
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// A connection with TLS on it, either side.
+#[cfg(not(feature = "openssl"))]
 pub(crate) type Stream = tokio_rustls::TlsStream<crate::io::Io>;
 
-/// ring, with these suites of TLS 1.2 and all of TLS 1.3.
-fn provider(ciphers: &[Cipher]) -> Arc<CryptoProvider> {
-    use rustls::crypto::ring::cipher_suite as suite;
-    let chosen = ciphers.iter().map(|cipher| match cipher {
-        Cipher::EcdheEcdsaAes256GcmSha384 => suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-        Cipher::EcdheRsaAes256GcmSha384 => suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-        Cipher::EcdheEcdsaAes128GcmSha256 => suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-        Cipher::EcdheRsaAes128GcmSha256 => suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-        Cipher::EcdheEcdsaChacha20Poly1305 => suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-        Cipher::EcdheRsaChacha20Poly1305 => suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-    });
-    let mut provider = rustls::crypto::ring::default_provider();
-    provider.cipher_suites = [
-        suite::TLS13_AES_256_GCM_SHA384,
-        suite::TLS13_CHACHA20_POLY1305_SHA256,
-        suite::TLS13_AES_128_GCM_SHA256,
-    ]
-    .into_iter()
-    .chain(chosen)
-    .collect();
-    Arc::new(provider)
+/// The library's name and version, if it is one that nginx could have.
+#[must_use]
+pub fn library() -> Option<&'static str> {
+    #[cfg(not(feature = "openssl"))]
+    let name = None;
+    #[cfg(feature = "openssl")]
+    let name = Some(openssl::version::version());
+    name
 }
 
-fn versions(protocols: Protocols) -> Vec<&'static rustls::SupportedProtocolVersion> {
-    let tls13 = protocols.tls13.then_some(&rustls::version::TLS13);
-    let tls12 = protocols.tls12.then_some(&rustls::version::TLS12);
-    tls13.into_iter().chain(tls12).collect()
+/// The file of the connection below.
+pub(crate) fn fd(stream: &Stream) -> std::os::fd::RawFd {
+    use std::os::fd::AsRawFd as _;
+    #[cfg(not(feature = "openssl"))]
+    let io = stream.get_ref().0;
+    #[cfg(feature = "openssl")]
+    let io = stream.get_ref();
+    io.as_raw_fd()
+}
+
+/// A fault of the configuration's files.
+pub(super) fn fault(message: String, pos: &Pos) -> LbError {
+    LbError::Tls {
+        message,
+        at: pos.clone(),
+    }
 }

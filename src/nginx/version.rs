@@ -52,7 +52,8 @@ pub(super) fn configure() -> String {
     let with = WITH.iter().map(|name| format!(" --with-{name}"));
     let without = WITHOUT.iter().map(|name| format!(" --without-{name}"));
     format!(
-        "TLS SNI support enabled\nconfigure arguments: {}{}{}\n",
+        "{}TLS SNI support enabled\nconfigure arguments: {}{}{}\n",
+        weir_lb::tls_library().map_or_else(String::new, |name| format!("built with {name}\n")),
         Places::configured(),
         with.collect::<String>(),
         without.collect::<String>()

@@ -74,11 +74,10 @@ pub(super) fn lower(
         noops: Vec::new(),
         warnings: Vec::new(),
     };
-    let as_nginx = options.as_nginx;
     collect_noops(
         &tree.directives,
         &mut Vec::new(),
-        as_nginx,
+        options,
         &mut lowering.noops,
     );
     let mut config = Config {
@@ -192,14 +191,15 @@ fn events(directive: &Directive, main: &mut Main) -> Result<(), Error> {
 fn collect_noops(
     directives: &[Directive],
     parents: &mut Vec<String>,
-    as_nginx: bool,
+    options: &LoadOptions,
     out: &mut Vec<NoOp>,
 ) {
     for directive in directives {
         let row = table::lookup(&directive.name, parents);
         let why = match row.map(|row| row.support) {
             Some(Support::NoOp(why)) => Some(why),
-            Some(Support::AsNginx(why)) if !as_nginx => Some(why),
+            Some(Support::AsNginx(why)) if !options.as_nginx => Some(why),
+            Some(Support::WithOpenssl(why)) if !options.openssl => Some(why),
             _ => None,
         };
         if let Some(why) = why {
@@ -212,7 +212,7 @@ fn collect_noops(
             continue;
         }
         parents.push(directive.name.clone());
-        collect_noops(directive.children(), parents, as_nginx, out);
+        collect_noops(directive.children(), parents, options, out);
         parents.pop();
     }
 }

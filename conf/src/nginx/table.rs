@@ -69,6 +69,8 @@ pub enum Support {
     NoOp(&'static str),
     /// It does so where the process runs as nginx; elsewhere it has no effect, for this reason.
     AsNginx(&'static str),
+    /// It does so in builds with OpenSSL; elsewhere it has no effect, for this reason.
+    WithOpenssl(&'static str),
     /// It stands where nginx allows it and is not done yet.
     Refused,
 }
@@ -121,6 +123,18 @@ const fn no_op(name: &'static str, contexts: Contexts, args: Args, why: &'static
 const fn as_nginx(name: &'static str, contexts: Contexts, args: Args, why: &'static str) -> Row {
     Row {
         support: Support::AsNginx(why),
+        ..no_op(name, contexts, args, why)
+    }
+}
+
+const fn with_openssl(
+    name: &'static str,
+    contexts: Contexts,
+    args: Args,
+    why: &'static str,
+) -> Row {
+    Row {
+        support: Support::WithOpenssl(why),
         ..no_op(name, contexts, args, why)
     }
 }
@@ -255,16 +269,6 @@ const ROWS: &[Row] = &[
         ONE,
     ),
     row("health_check", LOCATION | STREAM_SERVER, Args::AtLeast(0)),
-    // Stream.
-    block("upstream", STREAM, ONE),
-    block("server", STREAM, NONE),
-    row("listen", STREAM_SERVER, Args::AtLeast(1)),
-    row("proxy_pass", STREAM_SERVER, ONE),
-    row("proxy_timeout", STREAM | STREAM_SERVER, ONE),
-    row("proxy_protocol", STREAM | STREAM_SERVER, Args::Flag),
-    row("proxy_next_upstream", STREAM | STREAM_SERVER, Args::Flag),
-    row("proxy_half_close", STREAM | STREAM_SERVER, Args::Flag),
-    row("proxy_buffer_size", STREAM | STREAM_SERVER, ONE),
     // What nginx allows there and this version does not.
     Row {
         support: Support::Refused,

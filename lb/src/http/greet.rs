@@ -67,8 +67,10 @@ async fn secure(mut greeted: Greeted, hosts: &Hosts, site: &Site) -> std::io::Re
     let hello = Hello::read(greeted.io).await?;
     let name = hello.server_name().unwrap_or_default();
     let tls_of = |place: usize| Some((place, site.servers.get(place)?.tls.as_ref()?));
-    // One without a certificate of its own cannot answer for its name.
-    let Some((server, tls)) = tls_of(hosts.find(&name).0) else {
+    // One without a certificate of its own has the default server's.
+    let found = hosts.find(&name).0;
+    let default = || tls_of(hosts.default_server()).map(|(_, tls)| (found, tls));
+    let Some((server, tls)) = tls_of(found).or_else(default) else {
         return Err(std::io::Error::other(
             "no \"ssl_certificate\" is defined in server",
         ));

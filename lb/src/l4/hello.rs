@@ -6,7 +6,7 @@
 
 /// What the bytes so far come to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// More are needed.
     More,
     /// All is there.
@@ -15,17 +15,17 @@ pub(super) enum Step {
 
 /// The bytes are none of TLS.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotTls;
+pub(crate) struct NotTls;
 
 /// What a client says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct ClientHello {
+pub(crate) struct ClientHello {
     /// The name it asks for, lower case; empty if none.
-    pub(super) server_name: String,
+    pub(crate) server_name: String,
     /// The protocols it speaks, with commas.
-    pub(super) alpn_protocols: Vec<u8>,
+    pub(crate) alpn_protocols: Vec<u8>,
     /// The newest version it speaks, in nginx's words.
-    pub(super) protocol: &'static str,
+    pub(crate) protocol: &'static str,
 }
 
 const HANDSHAKE: u8 = 22;
@@ -37,7 +37,7 @@ const ALPN: u16 = 16;
 const SUPPORTED_VERSIONS: u16 = 43;
 
 /// Looks at the first bytes of a connection.
-pub(super) fn parse(bytes: &[u8]) -> Result<Step, NotTls> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Step, NotTls> {
     let mut message = Vec::new();
     let mut rest = bytes;
     loop {

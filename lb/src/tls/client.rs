@@ -3,14 +3,16 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use rustls::ClientConfig;
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
+use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 use weir_conf::nginx::model::tls::ProxyTls;
 
-use super::files::{self, fault};
+use super::fault;
+use super::files;
+use super::suites;
 use super::verify::AnyServer;
 use crate::error::LbError;
 use crate::io::Io;
@@ -36,19 +38,21 @@ impl TlsClient {
     /// Reads the files and makes ready.
     pub(crate) fn new(model: &ProxyTls) -> Result<Self, LbError> {
         let bad = |why: String| fault(format!("proxy_ssl cannot be set up: {why}"), &model.pos);
-        let provider = super::provider(&model.ciphers);
+        let provider = suites::provider(&model.ciphers);
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&super::versions(model.protocols))
+            .with_protocol_versions(&suites::versions(model.protocols))
             .map_err(|error| bad(error.to_string()))?;
         let builder = match &model.authorities {
             Some(path) => {
-                let roots = files::authorities(path, &model.pos)?;
+                let mut roots = RootCertStore::empty();
+                files::authorities(path, &mut roots, &model.pos)?;
                 let crls = files::revoked(model.crl.as_deref(), &model.pos)?;
-                let verifier = WebPkiServerVerifier::builder_with_provider(roots, provider)
-                    .with_crls(crls)
-                    .allow_unknown_revocation_status()
-                    .build()
-                    .map_err(|error| bad(error.to_string()))?;
+                let verifier =
+                    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+                        .with_crls(crls)
+                        .allow_unknown_revocation_status()
+                        .build()
+                        .map_err(|error| bad(error.to_string()))?;
                 builder
                     .dangerous()
                     .with_custom_certificate_verifier(verifier)

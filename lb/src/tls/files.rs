@@ -1,7 +1,6 @@
 //! Certificates, keys and lists from PEM files, with nginx's words for what is wrong.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject as _;
@@ -11,17 +10,31 @@ use weir_conf::nginx::Pos;
 use weir_conf::nginx::model::tls::Certificate;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use super::fault;
+use super::passwords;
 use crate::error::LbError;
 
 /// A certificate with its key, which must be of one pair. A version 1 certificate will do.
 pub(super) fn certified(certificate: &Certificate) -> Result<CertifiedKey, LbError> {
-    let Certificate { chain, key, pos } = certificate;
+    let Certificate {
+        chain,
+        key,
+        passwords,
+        pos,
+    } = certificate;
     let certs = certificates(chain, "certificate", pos)?;
     let fail_key = |why: String| fault(format!("cannot load certificate key {key:?}: {why}"), pos);
     let pem = std::fs::read(key).map_err(|error| fail_key(error.to_string()))?;
     // The reason is told without the text, which is secret.
-    let der = PrivateKeyDer::from_pem_slice(&pem)
-        .map_err(|_| fail_key("no unencrypted private key in it".to_owned()))?;
+    let opened = passwords
+        .as_deref()
+        .map(|path| passwords::open(&pem, path, pos))
+        .transpose()?;
+    let der = match opened.flatten() {
+        Some(der) => PrivateKeyDer::Pkcs8(der.into()),
+        None => PrivateKeyDer::from_pem_slice(&pem)
+            .map_err(|_| fail_key("no private key that opens in it".to_owned()))?,
+    };
     let key = rustls::crypto::ring::sign::any_supported_type(&der)
         .map_err(|_| fail_key("this kind of key is not supported".to_owned()))?;
     let own = certs.first().and_then(|cert| {
@@ -46,15 +59,13 @@ pub(super) fn certified(certificate: &Certificate) -> Result<CertifiedKey, LbErr
     Ok(CertifiedKey::new(certs, key))
 }
 
-/// Who may have signed a certificate.
-pub(super) fn authorities(path: &Path, pos: &Pos) -> Result<Arc<RootCertStore>, LbError> {
-    let mut store = RootCertStore::empty();
+/// Adds those of a file to who may have signed a certificate.
+pub(super) fn authorities(path: &Path, to: &mut RootCertStore, pos: &Pos) -> Result<(), LbError> {
     for cert in certificates(path, "certificate", pos)? {
-        store
-            .add(cert)
+        to.add(cert)
             .map_err(|error| fault(format!("cannot load certificate {path:?}: {error}"), pos))?;
     }
-    Ok(Arc::new(store))
+    Ok(())
 }
 
 /// `ssl_crl`
@@ -74,14 +85,6 @@ pub(super) fn revoked(
 /// `ssl_stapling_file`
 pub(super) fn stapled(path: &Path, pos: &Pos) -> Result<Vec<u8>, LbError> {
     std::fs::read(path).map_err(|error| fault(format!("open() {path:?} failed ({error})"), pos))
-}
-
-/// A fault of the configuration's files.
-pub(super) fn fault(message: String, pos: &Pos) -> LbError {
-    LbError::Tls {
-        message,
-        at: pos.clone(),
-    }
 }
 
 fn certificates(

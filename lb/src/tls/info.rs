@@ -2,51 +2,45 @@
 
 use base64::Engine as _;
 use rustls::pki_types::CertificateDer;
-use rustls::server::ServerConnection;
-use rustls::{HandshakeKind, ProtocolVersion};
+use weir_cluster::{SystemClock, WallClock as _};
 use weir_conf::nginx::model::tls::SslVar;
 use x509_parser::objects::{oid_registry, oid2abbrev};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use x509_parser::x509::X509Name;
 
-use super::verify::ClientVerdict;
+/// What became of a client's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ClientVerdict {
+    /// It sent none.
+    None,
+    /// It holds.
+    Success,
+    /// It does not, for this reason.
+    Failed(String),
+}
 
 /// A connection's TLS, as its handshake left it.
 #[derive(Debug)]
 pub(crate) struct TlsInfo {
-    protocol: &'static str,
-    cipher: String,
-    server_name: String,
-    alpn: Vec<u8>,
-    reused: bool,
+    pub(super) protocol: &'static str,
+    pub(super) cipher: String,
+    pub(super) server_name: String,
+    pub(super) alpn: Vec<u8>,
+    pub(super) reused: bool,
+    /// Of the session that it makes or takes up; empty where the library does not tell.
+    pub(super) session_id: Vec<u8>,
+    /// Of the key exchange, and those the client has, with colons.
+    pub(super) curve: String,
+    pub(super) curves: String,
+    /// The suites that the client has, with colons.
+    pub(super) ciphers: String,
     pub(super) verdict: ClientVerdict,
     /// Requests are to be refused for want of a certificate that holds.
     pub(crate) refused: bool,
-    client: Option<CertificateDer<'static>>,
+    pub(super) client: Option<CertificateDer<'static>>,
 }
 
 impl TlsInfo {
-    pub(super) fn of(state: &ServerConnection) -> Self {
-        let suite = state.negotiated_cipher_suite().map(|suite| suite.suite());
-        Self {
-            protocol: match state.protocol_version() {
-                Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
-                Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
-                _ => "",
-            },
-            cipher: suite.map_or_else(String::new, |suite| cipher_name(suite.as_str())),
-            server_name: state.server_name().unwrap_or_default().to_owned(),
-            alpn: state.alpn_protocol().unwrap_or_default().to_vec(),
-            reused: state.handshake_kind() == Some(HandshakeKind::Resumed),
-            verdict: ClientVerdict::None,
-            refused: false,
-            client: state
-                .peer_certificates()
-                .and_then(<[_]>::first)
-                .map(|cert| cert.clone().into_owned()),
-        }
-    }
-
     /// Whether HTTP/2 was agreed on.
     pub(crate) fn is_h2(&self) -> bool {
         self.alpn == b"h2"
@@ -63,6 +57,10 @@ impl TlsInfo {
             SslVar::Protocol => out.extend_from_slice(self.protocol.as_bytes()),
             SslVar::Cipher => out.extend_from_slice(self.cipher.as_bytes()),
             SslVar::ServerName => out.extend_from_slice(self.server_name.as_bytes()),
+            SslVar::SessionId => out.extend(hex(&self.session_id, false)),
+            SslVar::Curve => out.extend_from_slice(self.curve.as_bytes()),
+            SslVar::Curves => out.extend_from_slice(self.curves.as_bytes()),
+            SslVar::Ciphers => out.extend_from_slice(self.ciphers.as_bytes()),
             SslVar::AlpnProtocol => out.extend_from_slice(&self.alpn),
             SslVar::SessionReused => out.push(if self.reused { b'r' } else { b'.' }),
             SslVar::ClientVerify => match &self.verdict {
@@ -82,19 +80,6 @@ impl TlsInfo {
     }
 }
 
-/// rustls writes TLS 1.3's suites as `TLS13_…` and the others by their registered names.
-fn cipher_name(name: Option<&str>) -> String {
-    let name = name.unwrap_or_default();
-    if let Some(rest) = name.strip_prefix("TLS13_") {
-        return format!("TLS_{rest}");
-    }
-    let name = name.strip_prefix("TLS_").unwrap_or(name);
-    name.replace("_WITH_AES_", "_AES")
-        .replace("_WITH_", "_")
-        .replace("CHACHA20_POLY1305_SHA256", "CHACHA20_POLY1305")
-        .replace('_', "-")
-}
-
 fn of_client(var: SslVar, cert: &CertificateDer<'_>) -> Vec<u8> {
     let Ok((_, parsed)) = X509Certificate::from_der(cert) else {
         return Vec::new();
@@ -102,6 +87,14 @@ fn of_client(var: SslVar, cert: &CertificateDer<'_>) -> Vec<u8> {
     match var {
         SslVar::ClientSDn => name_text(parsed.subject()).into_bytes(),
         SslVar::ClientIDn => name_text(parsed.issuer()).into_bytes(),
+        SslVar::ClientSDnLegacy => legacy_text(parsed.subject()).into_bytes(),
+        SslVar::ClientIDnLegacy => legacy_text(parsed.issuer()).into_bytes(),
+        SslVar::ClientVStart => time_text(&parsed.validity().not_before).into_bytes(),
+        SslVar::ClientVEnd => time_text(&parsed.validity().not_after).into_bytes(),
+        SslVar::ClientVRemain => {
+            let left = parsed.validity().not_after.timestamp() - SystemClock.now_ms() / 1000;
+            left.max(0).div_euclid(86_400).to_string().into_bytes()
+        }
         SslVar::ClientSerial => hex(parsed.raw_serial(), true),
         SslVar::ClientFingerprint => {
             let sha1 = &ring::digest::SHA1_FOR_LEGACY_USE_ONLY;
@@ -115,19 +108,33 @@ fn of_client(var: SslVar, cert: &CertificateDer<'_>) -> Vec<u8> {
     }
 }
 
+/// As OpenSSL prints a time: `Nov 22 23:28:01 2026 GMT`.
+fn time_text(time: &x509_parser::time::ASN1Time) -> String {
+    let time = chrono::DateTime::from_timestamp(time.timestamp(), 0).unwrap_or_default();
+    time.format("%b %e %H:%M:%S %Y GMT").to_string()
+}
+
+/// `/O=…/CN=…`: in the order of the certificate.
+fn legacy_text(name: &X509Name<'_>) -> String {
+    parts(name).iter().map(|part| format!("/{part}")).collect()
+}
+
 /// RFC 2253: the last part first.
 fn name_text(name: &X509Name<'_>) -> String {
-    let mut parts: Vec<String> = name
-        .iter_attributes()
+    let mut parts = parts(name);
+    parts.reverse();
+    parts.join(",")
+}
+
+fn parts(name: &X509Name<'_>) -> Vec<String> {
+    name.iter_attributes()
         .map(|attribute| {
             let oid = attribute.attr_type();
             let key =
                 oid2abbrev(oid, oid_registry()).map_or_else(|_| oid.to_id_string(), str::to_owned);
             format!("{key}={}", attribute.as_str().unwrap_or_default())
         })
-        .collect();
-    parts.reverse();
-    parts.join(",")
+        .collect()
 }
 
 fn hex(bytes: &[u8], upper: bool) -> Vec<u8> {
@@ -162,26 +169,4 @@ fn escape(text: &str) -> Vec<u8> {
         }
     }
     out.into_bytes()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cipher_name;
-
-    #[test]
-    fn suites_have_openssls_names() {
-        for (given, wanted) in [
-            ("TLS13_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384"),
-            (
-                "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
-                "ECDHE-RSA-AES128-GCM-SHA256",
-            ),
-            (
-                "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
-                "ECDHE-ECDSA-CHACHA20-POLY1305",
-            ),
-        ] {
-            assert_eq!(cipher_name(Some(given)), wanted);
-        }
-    }
 }

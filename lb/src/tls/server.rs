@@ -5,23 +5,23 @@ use std::time::Duration;
 
 use rustls::ServerConfig;
 use rustls::server::{
-    Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache,
-    WebPkiClientVerifier,
+    Acceptor, ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerConnection,
+    ServerSessionMemoryCache, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
+use rustls::{HandshakeKind, NamedGroup, ProtocolVersion};
 use tokio::io::AsyncWriteExt as _;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 use weir_conf::nginx::model::tls::Tls;
 
-use super::files::{self, fault};
-use super::info::TlsInfo;
+use super::UNRECOGNIZED_NAME;
+use super::fault;
+use super::files;
+use super::info::{ClientVerdict, TlsInfo};
+use super::suites;
 use super::verify::{AnyClient, ClientJudge};
 use crate::error::LbError;
 use crate::io::Io;
-
-/// What a client is told that asks for a name nobody here has: an alert, fatal, 112
-/// (RFC 8446 section 6.2), in a record of its own.
-const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// A `server` with TLS.
 #[derive(Debug)]
@@ -52,12 +52,12 @@ impl TlsServer {
         let judge = model.client.as_ref().map(ClientJudge::new).transpose()?;
         let verifier = match &judge {
             Some(judge) => Arc::new(AnyClient {
-                hints: judge.roots.subjects(),
+                hints: judge.hints.clone(),
             }),
             None => WebPkiClientVerifier::no_client_auth(),
         };
-        let mut config = ServerConfig::builder_with_provider(super::provider(&model.ciphers))
-            .with_protocol_versions(&super::versions(model.protocols))
+        let mut config = ServerConfig::builder_with_provider(suites::provider(&model.ciphers))
+            .with_protocol_versions(&suites::versions(model.protocols))
             .map_err(bad)?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(ByKind(keys)));
@@ -110,7 +110,7 @@ impl Hello {
         }
         let stream = self.0.into_stream(Arc::clone(&server.config)).await?;
         let (_, state) = stream.get_ref();
-        let mut info = TlsInfo::of(state);
+        let mut info = info(state);
         if let Some(judge) = &server.judge {
             info.verdict = judge.judge(state.peer_certificates());
             info.refused = judge.refuses(&info.verdict);
@@ -129,5 +129,78 @@ impl ResolvesServerCert for ByKind {
         let schemes = hello.signature_schemes();
         let fits = |key: &&Arc<CertifiedKey>| key.key.choose_scheme(schemes).is_some();
         self.0.iter().find(fits).cloned()
+    }
+}
+
+/// What a handshake left.
+fn info(state: &ServerConnection) -> TlsInfo {
+    let suite = state.negotiated_cipher_suite().map(|suite| suite.suite());
+    TlsInfo {
+        protocol: match state.protocol_version() {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "",
+        },
+        cipher: suite.map_or_else(String::new, |suite| cipher_name(suite.as_str())),
+        server_name: state.server_name().unwrap_or_default().to_owned(),
+        alpn: state.alpn_protocol().unwrap_or_default().to_vec(),
+        reused: state.handshake_kind() == Some(HandshakeKind::Resumed),
+        session_id: Vec::new(),
+        curve: curve(state),
+        curves: String::new(),
+        ciphers: String::new(),
+        verdict: ClientVerdict::None,
+        refused: false,
+        client: state
+            .peer_certificates()
+            .and_then(<[_]>::first)
+            .map(|cert| cert.clone().into_owned()),
+    }
+}
+
+/// OpenSSL's names of the groups that rustls has.
+fn curve(state: &ServerConnection) -> String {
+    let group = state.negotiated_key_exchange_group();
+    let name = match group.map(|group| group.name()) {
+        Some(NamedGroup::X25519) => "X25519",
+        Some(NamedGroup::secp256r1) => "prime256v1",
+        Some(NamedGroup::secp384r1) => "secp384r1",
+        _ => "",
+    };
+    name.to_owned()
+}
+
+/// rustls writes TLS 1.3's suites as `TLS13_…` and the others by their registered names.
+fn cipher_name(name: Option<&str>) -> String {
+    let name = name.unwrap_or_default();
+    if let Some(rest) = name.strip_prefix("TLS13_") {
+        return format!("TLS_{rest}");
+    }
+    let name = name.strip_prefix("TLS_").unwrap_or(name);
+    name.replace("_WITH_AES_", "_AES")
+        .replace("_WITH_", "_")
+        .replace("CHACHA20_POLY1305_SHA256", "CHACHA20_POLY1305")
+        .replace('_', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cipher_name;
+
+    #[test]
+    fn suites_have_openssls_names() {
+        for (given, wanted) in [
+            ("TLS13_AES_256_GCM_SHA384", "TLS_AES_256_GCM_SHA384"),
+            (
+                "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+                "ECDHE-RSA-AES128-GCM-SHA256",
+            ),
+            (
+                "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256",
+                "ECDHE-ECDSA-CHACHA20-POLY1305",
+            ),
+        ] {
+            assert_eq!(cipher_name(Some(given)), wanted);
+        }
     }
 }

@@ -23,6 +23,7 @@ use weir_conf::nginx::model::tls::{ClientCheck, ClientMode};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::files;
+use super::info::ClientVerdict;
 use crate::error::LbError;
 
 /// `ssl_verify_client`
@@ -31,26 +32,22 @@ pub(super) struct ClientJudge {
     mode: ClientMode,
     /// `None` when there is nobody who could have signed it.
     chain: Option<Arc<dyn ClientCertVerifier>>,
-    pub(super) roots: Arc<RootCertStore>,
-}
-
-/// What became of a client's certificate.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ClientVerdict {
-    /// It sent none.
-    None,
-    /// It holds.
-    Success,
-    /// It does not, for this reason.
-    Failed(String),
+    /// Whom clients are told of.
+    pub(super) hints: Vec<DistinguishedName>,
 }
 
 impl ClientJudge {
     pub(super) fn new(check: &ClientCheck) -> Result<Self, LbError> {
-        let roots = match &check.authorities {
-            Some(path) => files::authorities(path, &check.pos)?,
-            None => Arc::new(RootCertStore::empty()),
-        };
+        let told = check.authorities.iter();
+        let mut all = RootCertStore::empty();
+        for path in told.clone().chain(&check.trusted) {
+            files::authorities(path, &mut all, &check.pos)?;
+        }
+        let mut hints = RootCertStore::empty();
+        for path in told {
+            files::authorities(path, &mut hints, &check.pos)?;
+        }
+        let roots = Arc::new(all);
         let crls = files::revoked(check.crl.as_deref(), &check.pos)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let chain = if roots.is_empty() {
@@ -61,13 +58,13 @@ impl ClientJudge {
                 .allow_unknown_revocation_status();
             let made = builder
                 .build()
-                .map_err(|error| files::fault(format!("ssl_verify_client: {error}"), &check.pos))?;
+                .map_err(|error| super::fault(format!("ssl_verify_client: {error}"), &check.pos))?;
             Some(made)
         };
         Ok(Self {
             mode: check.mode,
             chain,
-            roots,
+            hints: hints.subjects(),
         })
     }
 

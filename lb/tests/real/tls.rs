@@ -281,3 +281,48 @@ async fn what_is_wrong_with_files_is_told_with_their_line() {
     assert!(empty.contains("cannot load certificate key"), "{empty}");
     assert!(!empty.contains("BEGIN"), "{empty}");
 }
+
+#[tokio::test]
+async fn encrypted_keys_open_with_one_of_the_passwords() {
+    let files = Files::new("ours");
+    files.sign("one.test");
+    let shut = files.path("shut.key");
+    let done = std::process::Command::new("openssl")
+        .args([
+            "pkcs8",
+            "-topk8",
+            "-v2",
+            "aes-128-cbc",
+            "-passout",
+            "pass:second",
+        ])
+        .args(["-in", &files.path("one.test.key"), "-out", &shut])
+        .status()
+        .unwrap();
+    assert!(done.success());
+    files.write("passwords", "first\nsecond\n");
+    files.write("wrong", "first\n");
+    let ssl = |passwords: &str| {
+        format!(
+            "http {{ server {{ listen 127.0.0.1:0 ssl; ssl_certificate {}; ssl_certificate_key {shut};
+               ssl_password_file {}; return 200 opened; }} }}",
+            files.path("one.test.crt"),
+            files.path(passwords),
+        )
+    };
+    let lb = crate::tools::start(&ssl("passwords"));
+    let client = files.client(None, &[]);
+    let mut stream = handshake(lb.http[0], "one.test", &client).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
+    let mut out = String::new();
+    let _ = within(stream.read_to_string(&mut out)).await;
+    assert!(out.ends_with("opened"), "{out}");
+    let refused = bind(
+        &ssl("wrong"),
+        LbOptions::default(),
+        &prometheus::Registry::new(),
+    );
+    let why = refused.err().unwrap().to_string();
+    assert!(why.contains("shut.key") || why.contains("wrong"), "{why}");
+    assert!(!why.contains("first"), "a password is told: {why}");
+}

@@ -17,6 +17,12 @@ pub struct Tls {
     pub protocols: Protocols,
     /// `ssl_ciphers` for TLS 1.2, in order; TLS 1.3 always has all of its own.
     pub ciphers: Vec<Cipher>,
+    /// `ssl_ciphers` as written, for OpenSSL.
+    pub cipher_list: Option<String>,
+    /// `ssl_ecdh_curve` as written, for OpenSSL; `None` leaves it to the library.
+    pub curves: Option<String>,
+    /// `ssl_conf_command`: name and value, in order, for OpenSSL.
+    pub conf_commands: Vec<(String, String)>,
     /// `ssl_prefer_server_ciphers`
     pub prefer_server_ciphers: bool,
     /// Sessions kept for clients that come back (`ssl_session_cache`); zero keeps none.
@@ -42,8 +48,10 @@ pub struct Tls {
 pub struct Certificate {
     /// PEM: the certificate, then those between it and the root.
     pub chain: PathBuf,
-    /// PEM: PKCS#8, PKCS#1 or SEC1, not encrypted.
+    /// PEM: PKCS#8, PKCS#1 or SEC1.
     pub key: PathBuf,
+    /// `ssl_password_file`: what an encrypted key may open with, one a line.
+    pub passwords: Option<PathBuf>,
     /// Where the certificate's directive stands.
     pub pos: Pos,
 }
@@ -83,10 +91,14 @@ pub enum Cipher {
 pub struct ClientCheck {
     /// `ssl_verify_client`
     pub mode: ClientMode,
-    /// `ssl_client_certificate` or `ssl_trusted_certificate`: who may have signed it.
+    /// `ssl_client_certificate`: who may have signed it, told to clients.
     pub authorities: Option<PathBuf>,
+    /// `ssl_trusted_certificate`: who else may have, not told.
+    pub trusted: Option<PathBuf>,
     /// `ssl_crl`
     pub crl: Option<PathBuf>,
+    /// `ssl_verify_depth`: certificates between the client's and the root, for OpenSSL.
+    pub depth: u32,
     /// Where `ssl_verify_client` stands.
     pub pos: Pos,
 }
@@ -119,6 +131,12 @@ pub struct ProxyTls {
     pub protocols: Protocols,
     /// `proxy_ssl_ciphers`
     pub ciphers: Vec<Cipher>,
+    /// The same as written, for OpenSSL.
+    pub cipher_list: Option<String>,
+    /// `proxy_ssl_conf_command`: name and value, in order, for OpenSSL.
+    pub conf_commands: Vec<(String, String)>,
+    /// `proxy_ssl_verify_depth`, for OpenSSL.
+    pub depth: u32,
     /// `proxy_ssl_session_reuse`
     pub session_reuse: bool,
     /// Where the `proxy_pass` stands.
@@ -142,6 +160,15 @@ pub enum SslVar {
     ClientCert,
     ClientRawCert,
     ClientEscapedCert,
+    SessionId,
+    Curve,
+    Curves,
+    Ciphers,
+    ClientVStart,
+    ClientVEnd,
+    ClientVRemain,
+    ClientSDnLegacy,
+    ClientIDnLegacy,
 }
 
 impl SslVar {
@@ -162,6 +189,15 @@ impl SslVar {
             "client_cert" => Self::ClientCert,
             "client_raw_cert" => Self::ClientRawCert,
             "client_escaped_cert" => Self::ClientEscapedCert,
+            "session_id" => Self::SessionId,
+            "curve" => Self::Curve,
+            "curves" => Self::Curves,
+            "ciphers" => Self::Ciphers,
+            "client_v_start" => Self::ClientVStart,
+            "client_v_end" => Self::ClientVEnd,
+            "client_v_remain" => Self::ClientVRemain,
+            "client_s_dn_legacy" => Self::ClientSDnLegacy,
+            "client_i_dn_legacy" => Self::ClientIDnLegacy,
             _ => return None,
         })
     }

@@ -1,10 +1,19 @@
-//! The rows of `stream` beside proxying and TLS.
+//! The rows of `stream` beside TLS.
 
-use super::{Args, ONE, RUNTIME, Row, STREAM, STREAM_SERVER, TWO, block, no_op, row};
+use super::{Args, NONE, ONE, RUNTIME, Row, STREAM, STREAM_SERVER, TWO, block, no_op, row};
 
 const SS: super::Contexts = STREAM | STREAM_SERVER;
 
 pub(super) const ROWS: &[Row] = &[
+    block("upstream", STREAM, ONE),
+    block("server", STREAM, NONE),
+    row("listen", STREAM_SERVER, Args::AtLeast(1)),
+    row("proxy_pass", STREAM_SERVER, ONE),
+    row("proxy_timeout", SS, ONE),
+    row("proxy_protocol", SS, Args::Flag),
+    row("proxy_next_upstream", SS, Args::Flag),
+    row("proxy_half_close", SS, Args::Flag),
+    row("proxy_buffer_size", SS, ONE),
     block("map", STREAM, TWO),
     block("geo", STREAM, Args::Between(1, 2)),
     block("split_clients", STREAM, TWO),

@@ -1,6 +1,9 @@
 //! The rows of TLS: `ssl_*`, `http2`, `proxy_ssl_*`, `ssl_preread`.
 
-use super::{Args, HTTP, LOCATION, ONE, RUNTIME, Row, SERVER, STREAM, STREAM_SERVER, no_op, row};
+use super::{
+    Args, HTTP, LOCATION, ONE, RUNTIME, Row, SERVER, STREAM, STREAM_SERVER, TWO, no_op, row,
+    with_openssl,
+};
 
 const HS: super::Contexts = HTTP | SERVER;
 const SS: super::Contexts = STREAM | STREAM_SERVER;
@@ -35,8 +38,12 @@ pub(super) const ROWS: &[Row] = &[
         ONE,
         "a session ends by the cache's size or with its ticket's key",
     ),
+    row("ssl_password_file", ALL, ONE),
+    row("ssl_conf_command", ALL, TWO),
+    row("proxy_ssl_password_file", PROXY, ONE),
+    row("proxy_ssl_conf_command", PROXY, TWO),
     no_op("ssl_session_ticket_key", ALL, ONE, KEYS),
-    no_op("ssl_verify_depth", ALL, ONE, DEPTH),
+    with_openssl("ssl_verify_depth", ALL, ONE, DEPTH),
     no_op("ssl_stapling", ALL, Args::Flag, STAPLING),
     no_op("ssl_stapling_verify", ALL, Args::Flag, STAPLING),
     no_op("ssl_stapling_responder", ALL, ONE, STAPLING),
@@ -46,7 +53,7 @@ pub(super) const ROWS: &[Row] = &[
         ONE,
         "keys are exchanged by elliptic curves alone",
     ),
-    no_op(
+    with_openssl(
         "ssl_ecdh_curve",
         ALL,
         ONE,
@@ -76,5 +83,5 @@ pub(super) const ROWS: &[Row] = &[
     row("proxy_ssl_protocols", PROXY, Args::AtLeast(1)),
     row("proxy_ssl_ciphers", PROXY, ONE),
     row("proxy_ssl_session_reuse", PROXY, Args::Flag),
-    no_op("proxy_ssl_verify_depth", PROXY, ONE, DEPTH),
+    with_openssl("proxy_ssl_verify_depth", PROXY, ONE, DEPTH),
 ];

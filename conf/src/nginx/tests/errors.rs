@@ -244,7 +244,7 @@ fn upstream_faults() {
 fn the_unsupported_is_refused() {
     for (inner, what) in [
         ("ssi on;", "directive \"ssi\""),
-        ("ssl_password_file x;", "directive \"ssl_password_file\""),
+        ("ssl_key_log x;", "directive \"ssl_key_log\""),
         ("slice 1m;", "directive \"slice\""),
         ("proxy_store on;", "\"proxy_store\""),
         (
@@ -261,7 +261,7 @@ fn the_unsupported_is_refused() {
             "\"proxy_ignore_client_abort on\"",
         ),
         ("autoindex on;", "directive \"autoindex\""),
-        ("add_header X $ssl_curve;", "variable \"ssl_curve\""),
+        ("add_header X $ssl_sigalg;", "variable \"ssl_sigalg\""),
         ("proxy_http_version 2;", "\"proxy_http_version 2\""),
     ] {
         let error = server(inner).unwrap_err();

@@ -74,6 +74,8 @@ impl Front {
         let mut proxy = http_proxy(&Arc::new(conf), gateway);
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(site.idle_limit());
+        // So that it is refused as all others are.
+        options.allow_connect_method_proxying = true;
         proxy.server_options = Some(options);
         let proxy = Arc::new(proxy);
         Ok(Self {
@@ -146,9 +148,6 @@ impl Front {
             return;
         }
         let mut session = self.session(stream, &conn);
-        // Pingora counts the requests after the first.
-        let reuses = server.common.keepalive_requests.saturating_sub(1);
-        session.set_keepalive_reuses_remaining(Some(reuses));
         session.set_keepalive(Some(
             server.common.keepalive_timeout_ms.div_ceil(1000).max(1),
         ));

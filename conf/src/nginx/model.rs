@@ -181,6 +181,14 @@ pub struct Server {
     pub script: Vec<web::Op>,
     /// `client_header_timeout`
     pub client_header_timeout_ms: u64,
+    /// `merge_slashes`
+    pub merge_slashes: bool,
+    /// `ignore_invalid_headers`
+    pub ignore_invalid_headers: bool,
+    /// `underscores_in_headers`
+    pub underscores: bool,
+    /// `max_headers`
+    pub headers_max: usize,
     /// `large_client_header_buffers`: number times size.
     pub header_bytes_max: u64,
     /// TLS on the listeners with `ssl`.

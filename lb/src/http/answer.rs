@@ -61,6 +61,9 @@ impl Gateway {
                     .headers
                     .retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
             }
+            if value.is_empty() {
+                continue;
+            }
             reply.headers.push((name, value));
         }
         reply
@@ -93,7 +96,8 @@ impl Gateway {
         let headers = self.add_headers(ctx).iter();
         for header in headers.filter(|header| usual || header.always) {
             let value = values.value(&header.value).into_owned();
-            if !value.is_empty() {
+            // An empty one takes a header off that there is once.
+            if !value.is_empty() || is_single(&header.name) {
                 out.push((header.name.clone(), value));
             }
         }
@@ -110,6 +114,10 @@ impl Gateway {
         let last = response.headers.get("last-modified");
         let modified = last.and_then(|it| httpdate::parse_http_date(it.to_str().ok()?).ok());
         for (name, value) in self.added(session, ctx, response.status.as_u16(), modified, None) {
+            if value.is_empty() {
+                response.remove_header(&name);
+                continue;
+            }
             // A value with a line break in it must not become two headers: it is left out.
             let Ok(value) = http::HeaderValue::from_bytes(&value) else {
                 continue;

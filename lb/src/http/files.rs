@@ -116,8 +116,7 @@ impl Gateway {
             Err(error) => return Phase::Fail(status_of(&error, &file)),
         };
         if meta.is_dir() {
-            let reply = self.with_slash(session, ctx, &path);
-            return Phase::Answer(Box::new(Step::Reply(reply)));
+            return self.with_slash(session, ctx, &path);
         }
         if !meta.is_file() {
             return Phase::Fail(404);
@@ -210,7 +209,7 @@ impl Gateway {
     }
 
     /// A client that asks for `/a` where only `/a/` is, is sent there.
-    pub(super) fn with_slash(&self, session: &Session, ctx: &Ctx, path: &[u8]) -> Reply {
+    pub(super) fn with_slash(&self, session: &Session, ctx: &Ctx, path: &[u8]) -> Phase {
         let args = self.values(session, ctx).args().into_owned();
         let mut location = Vec::new();
         uri::escape(path, &mut location);
@@ -219,7 +218,7 @@ impl Gateway {
             location.push(b'?');
             location.extend_from_slice(&args);
         }
-        Reply::redirect(301, self.absolute(session, ctx, location))
+        self.send_away(ctx, 301, self.absolute(session, ctx, location))
     }
 }
 

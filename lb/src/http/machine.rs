@@ -108,8 +108,7 @@ impl Gateway {
         {
             Found::Nothing => {}
             Found::WithSlash => {
-                let reply = self.with_slash(session, ctx, &path);
-                return Phase::Answer(Box::new(Step::Reply(reply)));
+                return self.with_slash(session, ctx, &path);
             }
             Found::Location(index) => ctx.location = Some(index),
         }
@@ -151,6 +150,14 @@ impl Gateway {
     /// Whether an error of this status has a page of its own that may still be fetched.
     pub(crate) fn has_page(&self, ctx: &Ctx, status: u16) -> bool {
         !ctx.flow.error_page && ctx.flow.changes_left > 0 && self.page_for(ctx, status).is_some()
+    }
+
+    /// Sends the client elsewhere; or to the page that the status has.
+    pub(super) fn send_away(&self, ctx: &Ctx, status: u16, location: Vec<u8>) -> Phase {
+        if self.has_page(ctx, status) {
+            return Phase::Fail(status);
+        }
+        Phase::Answer(Box::new(Step::Reply(Reply::redirect(status, location))))
     }
 
     fn page_for(&self, ctx: &Ctx, status: u16) -> Option<&ErrorPage> {

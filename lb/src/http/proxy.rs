@@ -290,6 +290,7 @@ impl ProxyHttp for Gateway {
         if ctx.fetch.is_none() {
             self.adjust(session, response, ctx)?;
             self.recode(session, ctx, response)?;
+            self.tell_keepalive(session, ctx, response)?;
         }
         Ok(())
     }

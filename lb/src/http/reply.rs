@@ -305,6 +305,7 @@ pub(super) fn has_body(status: u16) -> bool {
 fn reason(status: u16) -> &'static str {
     match status {
         302 => "Found",
+        405 => "Not Allowed",
         408 => "Request Time-out",
         413 => "Request Entity Too Large",
         414 => "Request-URI Too Large",

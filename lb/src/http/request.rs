@@ -5,8 +5,6 @@
 //! the next hop could read in another way (400 and 501, as nginx). Two `Host` headers, two
 //! different lengths and the like are refused by Pingora before.
 
-use std::time::Duration;
-
 use http::HeaderMap;
 use http::Version;
 use http::header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
@@ -14,17 +12,14 @@ use pingora::protocols::http::ServerSession;
 use pingora::proxy::Session;
 use weir_conf::nginx::model::Common;
 
+use super::host::host_name;
 use super::machine::Phase;
 use super::proxy::{Ctx, Gateway};
 use super::reply::{Reply, Step};
-use super::route::host_name;
 use super::site::{AddHeader, Server};
+use super::sound;
 use super::uri;
 use crate::tls::TlsServer;
-
-/// How long what is left of a request's body is read after the answer, so that the connection
-/// can serve the next request.
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// Longest body that is read and thrown away after an answer which did not need it.
 const DISCARD_BYTES_MAX: u64 = 1 << 20;
@@ -39,7 +34,9 @@ impl Gateway {
         if let Some(conn) = &ctx.conn {
             conn.header_done();
         }
-        let step = match self.choose(session, ctx) {
+        let chosen = self.choose(session, ctx);
+        self.leave_out(session, ctx);
+        let step = match chosen {
             Err(status) => {
                 // The server is not known for sure: answer and close, as nginx does.
                 session.set_keepalive(None);
@@ -104,7 +101,18 @@ impl Gateway {
         let pace = self.pace(session, ctx);
         let mut header = reply.header()?;
         self.recode(session, ctx, &mut header)?;
+        self.tell_keepalive(session, ctx, &mut header)?;
         reply.send(session, header, pace).await
+    }
+
+    /// Leaves out the headers whose names do not do.
+    fn leave_out(&self, session: &mut Session, ctx: &Ctx) {
+        let Some(server) = self.site.servers.get(ctx.server) else {
+            return;
+        };
+        for name in sound::left_out(&session.req_header().headers, &server.model) {
+            session.req_header_mut().remove_header(&name);
+        }
     }
 
     fn choose(&self, session: &Session, ctx: &mut Ctx) -> Result<(), u16> {
@@ -113,7 +121,9 @@ impl Gateway {
         ctx.server = conn.as_ref().map_or(0, |conn| conn.hosts.default_server());
         check_framing(&request.headers)?;
         let host = match request.headers.get(HOST) {
-            Some(host) => host_name(host.as_bytes()).ok_or(400_u16)?,
+            Some(host) => host_name(host.as_bytes())
+                .filter(|host| !host.is_empty())
+                .ok_or(400_u16)?,
             None if request.version == Version::HTTP_11 => return Err(400),
             None => request
                 .uri
@@ -134,13 +144,17 @@ impl Gateway {
         }
         let server = self.site.servers.get(ctx.server).ok_or(500_u16)?;
         check_tls(server, ctx)?;
-        let header_bytes = session.to_h1_raw().len();
-        if header_bytes as u64 > server.model.header_bytes_max {
+        let raw = session.to_h1_raw();
+        if raw.len() as u64 > server.model.header_bytes_max
+            || request.headers.len() > server.model.headers_max
+            || (request.version <= Version::HTTP_11 && !sound::request_line(&raw))
+        {
             return Err(400);
         }
+        sound::method(request)?;
         let target = uri::origin_form(request.raw_path()).ok_or(400_u16)?;
-        let (path, args) = uri::split(target);
-        let normal = uri::normalise(path).ok_or(400_u16)?;
+        let (path, args) = uri::split(&target);
+        let normal = uri::normalise(path, server.model.merge_slashes).ok_or(400_u16)?;
         if let std::borrow::Cow::Owned(normal) = normal {
             ctx.flow.path = Some(normal);
         } else if target.len() != request.raw_path().len() {
@@ -180,27 +194,6 @@ impl Gateway {
             format!(":{port}")
         };
         [format!("{scheme}://{host}{port}").into_bytes(), location].concat()
-    }
-
-    /// Sets what the chosen location says of the client's connection.
-    fn apply(&self, session: &mut Session, ctx: &Ctx) {
-        let common = self.common(ctx);
-        self.set_times(session, ctx);
-        if let Some(conn) = &ctx.conn {
-            conn.keep(common.keepalive_timeout_ms);
-        }
-        if session.get_keepalive().is_some() {
-            // Pingora counts seconds; anything below one is one.
-            let seconds = common.keepalive_timeout_ms.div_ceil(1000);
-            session.set_keepalive((seconds > 0).then_some(seconds));
-        }
-    }
-
-    pub(super) fn set_times(&self, session: &mut Session, ctx: &Ctx) {
-        let common = self.common(ctx);
-        session.set_read_timeout(Some(Duration::from_millis(common.client_body_timeout_ms)));
-        session.set_write_timeout(Some(Duration::from_millis(common.send_timeout_ms)));
-        session.set_total_drain_timeout(Some(DRAIN_LIMIT));
     }
 
     /// What holds at the request's location, or at its server if there is none.

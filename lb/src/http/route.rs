@@ -5,7 +5,6 @@
 //! Location: the exact one; else the first regular expression, unless the longest prefix is
 //! `^~`; else that prefix. Inside a prefix its own locations come first, by the same rules.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use weir_conf::nginx::Regex;
@@ -216,32 +215,6 @@ impl Paths {
     }
 }
 
-/// The host a `Host` header names: lower case, without port and without a dot at the end.
-/// `None` if it is malformed, as nginx judges it.
-pub(crate) fn host_name(header: &[u8]) -> Option<Cow<'_, str>> {
-    let text = std::str::from_utf8(header).ok()?;
-    let host = if text.starts_with('[') {
-        let end = text.find(']')?;
-        let rest = text.get(end + 1..)?;
-        if !rest.is_empty() && !rest.starts_with(':') {
-            return None;
-        }
-        text.get(..=end)?
-    } else {
-        text.split(':').next().unwrap_or_default()
-    };
-    let bad = |byte: u8| byte <= b' ' || byte == 0x7f || matches!(byte, b'/' | b'\\' | b'@');
-    if host.bytes().any(bad) || host.contains("..") {
-        return None;
-    }
-    let host = host.strip_suffix('.').unwrap_or(host);
-    Some(if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        Cow::Owned(host.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(host)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -367,24 +340,5 @@ mod tests {
         assert!(tree.named("@n").is_some() && tree.named("@m").is_none());
         let hosts = Hosts::new(servers.iter().enumerate().map(|(n, it)| (n, it, false)));
         assert!(hosts.find("qq").1.is_some() && hosts.find("xq").1.is_none());
-    }
-
-    #[test]
-    fn host_headers() {
-        for (given, wanted) in [
-            ("A.b:80", Some("a.b")),
-            ("a.b.", Some("a.b")),
-            ("[::1]:80", Some("[::1]")),
-            ("", Some("")),
-            ("a b", None),
-            ("a/b", None),
-            ("a..b", None),
-            ("[::1", None),
-            ("[::1]x", None),
-            ("a\u{0}b", None),
-        ] {
-            assert_eq!(host_name(given.as_bytes()).as_deref(), wanted, "{given:?}");
-        }
-        assert_eq!(host_name(b"\xff"), None);
     }
 }

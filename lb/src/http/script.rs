@@ -86,7 +86,7 @@ impl Gateway {
             (444, _) => Phase::Answer(Box::new(Step::Close)),
             (status @ (301 | 302 | 303 | 307 | 308), Some(text)) => {
                 let location = self.absolute(session, ctx, text);
-                Phase::Answer(Box::new(Step::Reply(Reply::redirect(status, location))))
+                self.send_away(ctx, status, location)
             }
             (status, Some(text)) => {
                 let content_type = self.content_type(session, ctx);
@@ -136,8 +136,7 @@ impl Gateway {
                 to.extend_from_slice(&args);
             }
             let location = self.absolute(session, ctx, to);
-            let reply = Reply::redirect(status, location);
-            return End::To(Phase::Answer(Box::new(Step::Reply(reply))));
+            return End::To(self.send_away(ctx, status, location));
         }
         if to.is_empty() {
             tracing::error!("the rewritten URI has a zero length");

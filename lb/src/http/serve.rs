@@ -78,6 +78,8 @@ impl Front {
         let mut proxy = http_proxy(&Arc::new(conf), gateway);
         let mut options = HttpServerOptions::default();
         options.h2_idle_timeout = Some(site.idle_limit());
+        // So that it is refused as all others are.
+        options.allow_connect_method_proxying = true;
         proxy.server_options = Some(options);
         let proxy = Arc::new(proxy);
         let short = site
@@ -153,8 +155,8 @@ impl Front {
         conn.keep(server.common.keepalive_timeout_ms);
         let mut down = Downstream::new(greeted.io, Arc::clone(&conn));
         if let Some(short) = self.short.as_ref().filter(|_| !conn.is_h2) {
-            let limits = (header_timeout, server.common.keepalive_requests);
-            match self.by_short(short, down, &conn, limits, &shutdown).await {
+            let served = self.by_short(short, down, &conn, header_timeout, &shutdown);
+            match served.await {
                 Some(rest) => down = rest,
                 None => return,
             }
@@ -166,10 +168,6 @@ impl Front {
             return;
         }
         let mut session = self.session(stream, &conn);
-        // Pingora counts the requests after the first.
-        let done = u32::try_from(conn.requests()).unwrap_or(u32::MAX);
-        let left = server.common.keepalive_requests.saturating_sub(done);
-        session.set_keepalive_reuses_remaining(Some(left.saturating_sub(1)));
         session.set_keepalive(Some(
             server.common.keepalive_timeout_ms.div_ceil(1000).max(1),
         ));
@@ -193,7 +191,7 @@ impl Front {
         short: &Short,
         mut down: Downstream,
         conn: &Arc<Conn>,
-        (header_timeout, keepalive_requests): (Duration, u32),
+        header_timeout: Duration,
         shutdown: &ShutdownWatch,
     ) -> Option<Downstream> {
         loop {
@@ -203,9 +201,7 @@ impl Front {
                 Next::Pingora { failed, .. } => conn.leave_failed(failed),
             }
             let mut session = self.session(Box::new(down), conn);
-            let done = u32::try_from(conn.requests()).unwrap_or(u32::MAX);
-            let left = keepalive_requests.saturating_sub(done);
-            session.set_keepalive_reuses_remaining(Some(left.saturating_sub(1)));
+            // What the location says of it is set when that is known.
             session.set_keepalive(Some(1));
             let next = self.one(session, conn, header_timeout, shutdown).await?;
             let (stream, _) = next.consume();

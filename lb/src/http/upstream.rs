@@ -175,7 +175,7 @@ pub(super) fn target(
     if let Some(uri) = ctx.target.as_ref().and_then(|target| target.uri.as_ref()) {
         return Some(uri.clone());
     }
-    let (path, args) = uri::split(origin);
+    let (path, args) = uri::split(&origin);
     let normal = ctx.flow.path.as_deref().unwrap_or(path);
     let args = ctx.flow.args.as_deref().unwrap_or(args);
     let Some(replacement) = &proxy.uri else {

@@ -1,6 +1,6 @@
 //! Paths as nginx sees them: what locations are compared with, and what a replaced path becomes.
 //!
-//! Normalising (nginx's `merge_slashes on`): `%XX` is decoded, `//` is one slash, `.` and `..`
+//! Normalising (`//` only under nginx's `merge_slashes on`): `%XX` is decoded, `//` is one slash, `.` and `..`
 //! are resolved. A path that leaves the root, holds a NUL or a broken `%` is refused (400): such
 //! a path could name something else to the upstream than it did here.
 
@@ -23,9 +23,9 @@ pub(crate) fn split(target: &[u8]) -> (&[u8], &[u8]) {
 
 /// The origin-form part of a request target (RFC 9112 section 3.2): absolute-form loses its
 /// scheme and authority. `None` if it is neither.
-pub(crate) fn origin_form(target: &[u8]) -> Option<&[u8]> {
+pub(crate) fn origin_form(target: &[u8]) -> Option<Cow<'_, [u8]>> {
     if target.first() == Some(&b'/') {
-        return Some(target);
+        return Some(Cow::Borrowed(target));
     }
     let scheme = target.windows(3).position(|window| window == b"://")?;
     let known = target.get(..scheme)?;
@@ -33,23 +33,27 @@ pub(crate) fn origin_form(target: &[u8]) -> Option<&[u8]> {
         return None;
     }
     let rest = target.get(scheme + 3..)?;
-    match rest
+    let at = rest
         .iter()
-        .position(|byte| matches!(byte, b'/' | b'?' | b'#'))
-    {
-        Some(at) if rest.get(at) == Some(&b'/') => rest.get(at..),
-        // `http://host?x` has an empty path, which is `/`; the query is not worth the copy.
-        _ => Some(b"/"),
-    }
+        .position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    let rest = rest.get(at.unwrap_or(rest.len())..)?;
+    Some(match rest.first() {
+        Some(b'/') => Cow::Borrowed(rest),
+        // An empty path is `/`.
+        _ => Cow::Owned([b"/", rest].concat()),
+    })
 }
 
 /// The path that locations are compared with. `None` is a 400.
-pub(crate) fn normalise(path: &[u8]) -> Option<Cow<'_, [u8]>> {
+pub(crate) fn normalise(path: &[u8], merge_slashes: bool) -> Option<Cow<'_, [u8]>> {
     if path.first() != Some(&b'/') {
         return None;
     }
     let plain = !path.iter().any(|byte| matches!(byte, b'%' | 0))
-        && !path.windows(2).any(|pair| matches!(pair, b"//" | b"/."));
+        && !path.windows(2).any(|pair| match pair {
+            b"//" => merge_slashes,
+            _ => pair == b"/.",
+        });
     if plain {
         return Some(Cow::Borrowed(path));
     }
@@ -59,7 +63,8 @@ pub(crate) fn normalise(path: &[u8]) -> Option<Cow<'_, [u8]>> {
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
         match segment {
-            b"" | b"." if !last => {}
+            b"." if !last => {}
+            b"" if !last && merge_slashes => {}
             b".." => {
                 // Not below the root.
                 let parent = out.iter().rposition(|byte| *byte == b'/')?;
@@ -172,7 +177,7 @@ mod tests {
     use super::*;
 
     fn normal(path: &str) -> Option<String> {
-        normalise(path.as_bytes()).map(|path| String::from_utf8_lossy(&path).into_owned())
+        normalise(path.as_bytes(), true).map(|path| String::from_utf8_lossy(&path).into_owned())
     }
 
     #[test]
@@ -223,12 +228,29 @@ mod tests {
     }
 
     #[test]
+    fn slashes_may_stay() {
+        let normal = |path: &str| normalise(path.as_bytes(), false).map(Cow::into_owned);
+        for (given, wanted) in [
+            ("/a//b", "/a//b"),
+            ("//", "//"),
+            ("/a//./%62", "/a//b"),
+            ("/a//../b", "/a/b"),
+        ] {
+            assert_eq!(normal(given).as_deref(), Some(wanted.as_bytes()), "{given}");
+        }
+    }
+
+    #[test]
     fn targets_are_taken_apart() {
         assert_eq!(split(b"/a?b=c?d#e"), (&b"/a"[..], &b"b=c?d"[..]));
         assert_eq!(split(b"/a"), (&b"/a"[..], &b""[..]));
-        assert_eq!(origin_form(b"/a?b"), Some(&b"/a?b"[..]));
-        assert_eq!(origin_form(b"http://h:1/a?b"), Some(&b"/a?b"[..]));
-        assert_eq!(origin_form(b"HTTP://h"), Some(&b"/"[..]));
+        assert_eq!(origin_form(b"/a?b").as_deref(), Some(&b"/a?b"[..]));
+        assert_eq!(
+            origin_form(b"http://h:1/a?b").as_deref(),
+            Some(&b"/a?b"[..])
+        );
+        assert_eq!(origin_form(b"HTTP://h").as_deref(), Some(&b"/"[..]));
+        assert_eq!(origin_form(b"http://h?a#b").as_deref(), Some(&b"/?a#b"[..]));
         assert_eq!(origin_form(b"ftp://h/"), None);
         assert_eq!(origin_form(b"*"), None);
     }
@@ -237,18 +259,18 @@ mod tests {
         /// What comes out of a replaced path means the same to the next hop.
         #[test]
         fn escaping_round_trips(path in "/(\\PC|/|%41|\\.){0,20}") {
-            if let Some(path) = normalise(path.as_bytes()) {
+            if let Some(path) = normalise(path.as_bytes(), true) {
                 let mut escaped = Vec::new();
                 escape(&path, &mut escaped);
                 prop_assert!(escaped.iter().all(u8::is_ascii_graphic));
-                prop_assert_eq!(normalise(&escaped), Some(path));
+                prop_assert_eq!(normalise(&escaped, true), Some(path));
             }
         }
 
         #[test]
         fn any_bytes(path in proptest::collection::vec(any::<u8>(), 0..60)) {
             let _ = (split(&path), origin_form(&path));
-            if let Some(path) = normalise(&path) {
+            if let Some(path) = normalise(&path, true) {
                 prop_assert_eq!(path.first(), Some(&b'/'));
                 prop_assert!(!path.windows(2).any(|pair| pair == b"//"));
                 let dots = |name: &[u8]| name == b"." || name == b"..";

@@ -222,7 +222,8 @@ impl Values<'_> {
             Var::IsArgs if !self.args().is_empty() => out.push(b'?'),
             Var::Uri => out.extend_from_slice(&self.path()),
             Var::RequestUri => {
-                out.extend_from_slice(uri::origin_form(target).unwrap_or(target));
+                let origin = uri::origin_form(target);
+                out.extend_from_slice(origin.as_deref().unwrap_or(target));
             }
             Var::RequestMethod => out.extend_from_slice(method.as_bytes()),
             Var::Request => {

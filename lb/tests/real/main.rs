@@ -30,6 +30,7 @@ mod reload;
 mod resolve;
 mod rewriting;
 mod sessions;
+mod smuggling;
 mod stale;
 mod tcp;
 mod tls;

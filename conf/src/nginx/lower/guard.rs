@@ -6,7 +6,9 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::super::error::{Error, Kind};
-use super::super::model::guard::{Guard, LimitConn, LimitReq, Limits, RealIp, ToldBy};
+use super::super::model::guard::{
+    Guard, KeepaliveDisable, LimitConn, LimitReq, Limits, RealIp, ToldBy,
+};
 use super::super::model::stream::Who;
 use super::super::model::web::Target;
 use super::super::parse::Directive;
@@ -15,7 +17,7 @@ use super::super::template::Template;
 use super::super::value as values;
 use super::http::Refs;
 use super::scope::value;
-use super::{Lowering, Once, flag, invalid_value, limits, script, time_ms};
+use super::{Lowering, Once, flag, invalid_value, limits, number, script, time_ms};
 
 /// What one block sets itself.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +33,13 @@ pub(super) struct GuardScope {
     auth_request: Option<String>,
     auth_sets: Option<Vec<(Target, Template)>>,
     auth_delay_ms: Option<u64>,
+    pub(super) merge_slashes: Option<bool>,
+    pub(super) ignore_invalid_headers: Option<bool>,
+    pub(super) underscores: Option<bool>,
+    pub(super) headers_max: Option<usize>,
+    keepalive_time_ms: Option<u64>,
+    keepalive_disable: Option<KeepaliveDisable>,
+    keepalive_header_s: Option<u64>,
 }
 
 /// What one block says of limits of one kind.
@@ -125,6 +134,12 @@ impl GuardScope {
                 return Ok(true);
             }
             "auth_delay" => self.auth_delay_ms = Some(time_ms(d, 0)?),
+            "merge_slashes" => self.merge_slashes = Some(flag(d)),
+            "ignore_invalid_headers" => self.ignore_invalid_headers = Some(flag(d)),
+            "underscores_in_headers" => self.underscores = Some(flag(d)),
+            "max_headers" => self.headers_max = Some(number(d, 0)?),
+            "keepalive_time" => self.keepalive_time_ms = Some(time_ms(d, 0)?),
+            "keepalive_disable" => self.keepalive_disable = Some(keepalive_disable(d)?),
             "limit_rate" => self.rate = Some(size(d, refs)?),
             "limit_rate_after" => self.rate_after = Some(size(d, refs)?),
             "real_ip_header" => {
@@ -165,6 +180,13 @@ impl GuardScope {
             auth_request: self.auth_request.or(outer.auth_request),
             auth_sets: self.auth_sets.or(outer.auth_sets),
             auth_delay_ms: self.auth_delay_ms.or(outer.auth_delay_ms),
+            merge_slashes: self.merge_slashes.or(outer.merge_slashes),
+            ignore_invalid_headers: self.ignore_invalid_headers.or(outer.ignore_invalid_headers),
+            underscores: self.underscores.or(outer.underscores),
+            headers_max: self.headers_max.or(outer.headers_max),
+            keepalive_time_ms: self.keepalive_time_ms.or(outer.keepalive_time_ms),
+            keepalive_disable: self.keepalive_disable.or(outer.keepalive_disable),
+            keepalive_header_s: self.keepalive_header_s.or(outer.keepalive_header_s),
             rate: self.rate.or(outer.rate),
             rate_after: self.rate_after.or(outer.rate_after),
         }
@@ -188,10 +210,41 @@ impl GuardScope {
             auth_request: self.auth_request.clone().filter(|path| !path.is_empty()),
             auth_sets: self.auth_sets.clone().unwrap_or_default(),
             auth_delay_ms: self.auth_delay_ms.unwrap_or(0),
+            keepalive_time_ms: self.keepalive_time_ms.unwrap_or(3_600_000),
+            keepalive_disable: self.keepalive_disable.unwrap_or(KeepaliveDisable {
+                msie6: true,
+                safari: false,
+            }),
+            keepalive_header_s: self.keepalive_header_s.unwrap_or(0),
             rate: self.rate.clone().filter(is_set),
             rate_after: self.rate_after.clone().filter(is_set),
         }
     }
+}
+
+impl GuardScope {
+    /// The second word of `keepalive_timeout`: what the client is told.
+    pub(super) fn tell_keepalive(&mut self, d: &Directive) -> Result<(), Error> {
+        if d.args.len() > 1 {
+            self.keepalive_header_s = Some(time_ms(d, 1)? / 1000);
+        }
+        Ok(())
+    }
+}
+
+fn keepalive_disable(d: &Directive) -> Result<KeepaliveDisable, Error> {
+    let mut all = KeepaliveDisable::default();
+    for token in &d.args {
+        match token.text.as_str() {
+            "none" => all = KeepaliveDisable::default(),
+            "msie6" => all.msie6 = true,
+            "safari" => all.safari = true,
+            other => {
+                return Err(d.fault(Kind::Value, format!("invalid value \"{other}\"")));
+            }
+        }
+    }
+    Ok(all)
 }
 
 /// A size, or variables that come to one.

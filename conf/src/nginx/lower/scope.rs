@@ -114,11 +114,7 @@ impl Scope {
             "send_timeout" => self.send_timeout_ms = Some(time_ms(d, 0)?),
             "keepalive_timeout" => {
                 self.keepalive_timeout_ms = Some(time_ms(d, 0)?);
-                if d.args.len() > 1 {
-                    time_ms(d, 1)?;
-                    let what = "the second parameter of keepalive_timeout".to_owned();
-                    lowering.no_op(d, what, "no Keep-Alive header is sent");
-                }
+                self.guard.tell_keepalive(d)?;
             }
             "keepalive_requests" => self.keepalive_requests = Some(number(d, 0)?),
             "large_client_header_buffers" => {

@@ -23,10 +23,25 @@ pub struct Guard {
     pub auth_sets: Vec<(Target, Template)>,
     /// `auth_delay`: how long a 401 waits.
     pub auth_delay_ms: u64,
+    /// `keepalive_time`: how old a connection becomes.
+    pub keepalive_time_ms: u64,
+    /// `keepalive_disable`
+    pub keepalive_disable: KeepaliveDisable,
+    /// The second word of `keepalive_timeout`, for `Keep-Alive`; zero is no such header.
+    pub keepalive_header_s: u64,
     /// `limit_rate`, in bytes a second; none or zero is no limit.
     pub rate: Option<Template>,
     /// `limit_rate_after`, in bytes.
     pub rate_after: Option<Template>,
+}
+
+/// `keepalive_disable`: whose connections are not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct KeepaliveDisable {
+    /// Old Internet Explorers, after a POST.
+    pub msie6: bool,
+    /// Safari and what is like it on macOS.
+    pub safari: bool,
 }
 
 /// Who is believed about a client's address, and how it is told.

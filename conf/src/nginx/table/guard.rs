@@ -1,6 +1,6 @@
 //! The rows of what holds for a client before it is served, and how it is answered.
 
-use super::{Args, HSL, HTTP, LOCATION_IF, ONE, Row, TWO, no_op, row};
+use super::{Args, HSL, HTTP, LOCATION_IF, ONE, Row, SERVER, TWO, no_op, row};
 
 pub(super) const ROWS: &[Row] = &[
     row("set_real_ip_from", HSL, ONE),
@@ -43,4 +43,39 @@ pub(super) const ROWS: &[Row] = &[
         TWO,
         "buffers are as large as they need be",
     ),
+    row("merge_slashes", HTTP | SERVER, Args::Flag),
+    row("ignore_invalid_headers", HTTP | SERVER, Args::Flag),
+    row("underscores_in_headers", HTTP | SERVER, Args::Flag),
+    row("max_headers", HTTP | SERVER, ONE),
+    row("keepalive_time", HSL, ONE),
+    row("keepalive_disable", HSL, Args::AtLeast(1)),
+    no_op("connection_pool_size", HTTP | SERVER, ONE, MEMORY),
+    no_op("request_pool_size", HTTP | SERVER, ONE, MEMORY),
+    no_op("output_buffers", HSL, TWO, MEMORY),
+    no_op("postpone_output", HSL, ONE, MEMORY),
+    no_op("read_ahead", HSL, ONE, FILES),
+    no_op("directio", HSL, ONE, FILES),
+    no_op("directio_alignment", HSL, ONE, FILES),
+    no_op("aio", HSL, ONE, FILES),
+    no_op("aio_write", HSL, Args::Flag, FILES),
+    no_op("sendfile_max_chunk", HSL, ONE, FILES),
+    no_op("open_file_cache", HSL, Args::Between(1, 2), FILES),
+    no_op("open_file_cache_valid", HSL, ONE, FILES),
+    no_op("open_file_cache_min_uses", HSL, ONE, FILES),
+    no_op("open_file_cache_errors", HSL, Args::Flag, FILES),
+    no_op("send_lowat", HSL, ONE, "the system decides"),
+    no_op("lingering_close", HSL, ONE, LINGER),
+    no_op("lingering_time", HSL, ONE, LINGER),
+    no_op("lingering_timeout", HSL, ONE, LINGER),
+    no_op("msie_padding", HSL, Args::Flag, "no answer is made longer"),
+    no_op(
+        "keepalive_min_timeout",
+        HSL,
+        ONE,
+        "a connection that waits is given a second",
+    ),
 ];
+
+const MEMORY: &str = "memory is taken as it is needed";
+const FILES: &str = "files are read in pieces, without a cache";
+const LINGER: &str = "what a client still sends is read for two seconds after an error";

@@ -291,6 +291,13 @@ fn builtin(lower: &str) -> Option<Var> {
 }
 
 fn prefixed(lower: &str, name: &str) -> Result<Var, String> {
+    // Of nobody: nginx takes these too.
+    if matches!(
+        lower,
+        "arg_" | "http_" | "cookie_" | "sent_http_" | "upstream_http_"
+    ) {
+        return Ok(Var::Empty);
+    }
     if let Some(header) = lower.strip_prefix("http_").filter(|rest| !rest.is_empty()) {
         return Ok(Var::Http(header.replace('_', "-")));
     }

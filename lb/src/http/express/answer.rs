@@ -2,8 +2,8 @@
 //!
 //! The same rules as for answers that come through Pingora ([`crate::http::rewritten`]): of
 //! headers that may stand once the first counts, hidden ones are left out, hop-by-hop ones end
-//! here. What cannot be read in one way only, and what tells the balancer what to do
-//! (`X-Accel-…`), is [`Parsed::Odd`]: another way deals with it.
+//! here. What tells the balancer what to do (`X-Accel-…`) is [`Parsed::Odd`]: another way deals
+//! with it. What cannot be read in one way only is no answer.
 
 use std::mem::MaybeUninit;
 
@@ -29,7 +29,10 @@ pub(super) enum Framing {
 #[derive(Debug)]
 pub(super) enum Parsed<'h, 'b> {
     Partial,
+    /// For the balancer, not for the client.
     Odd,
+    /// No answer, or one that can be read in two ways.
+    Invalid,
     Whole(Answer<'h, 'b>),
 }
 
@@ -58,18 +61,29 @@ pub(super) fn parse<'h, 'b>(
     room: &'h mut Room<'b>,
 ) -> Parsed<'h, 'b> {
     let mut response = Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
+    let mut config = httparse::ParserConfig::default();
+    // As Pingora reads answers.
+    config.allow_spaces_after_header_name_in_responses(true);
+    config.allow_obsolete_multiline_headers_in_responses(true);
     let parsed = config.parse_response_with_uninit_headers(&mut response, bytes, room);
     let len = match parsed {
         Ok(Status::Complete(len)) => len,
         Ok(Status::Partial) => return Parsed::Partial,
-        Err(_) => return Parsed::Odd,
+        Err(_) => return Parsed::Invalid,
     };
     let (Some(status), Some(version)) = (response.code, response.version) else {
-        return Parsed::Odd;
+        return Parsed::Invalid;
     };
-    let Some((framing, keeps)) = frame(status, version, to_head, response.headers) else {
+    let steers = |it: &Header<'_>| {
+        let start = it.name.get(..8).unwrap_or_default();
+        // Lines that were one in former times have to be joined.
+        start.eq_ignore_ascii_case("x-accel-") || it.value.contains(&b'\n')
+    };
+    if status == 101 || response.headers.iter().any(steers) {
         return Parsed::Odd;
+    }
+    let Some((framing, keeps)) = frame(status, version, to_head, response.headers) else {
+        return Parsed::Invalid;
     };
     Parsed::Whole(Answer {
         status,
@@ -82,7 +96,7 @@ pub(super) fn parse<'h, 'b>(
 }
 
 /// How the body ends (RFC 9112 section 6.3), and whether the connection stays. `None` if that can
-/// be read in more than one way, or the answer is for the balancer.
+/// be read in more than one way.
 fn frame(
     status: u16,
     version: u8,
@@ -112,15 +126,6 @@ fn frame(
             10 if is("connection") => {
                 let mut tokens = header.value.split(|byte| *byte == b',');
                 keeps = tokens.all(|it| it.trim_ascii().eq_ignore_ascii_case(b"keep-alive"));
-            }
-            count
-                if count > 8
-                    && header
-                        .name
-                        .get(..8)
-                        .is_some_and(|it| it.eq_ignore_ascii_case("x-accel-")) =>
-            {
-                return None;
             }
             _ => {}
         }
@@ -248,7 +253,7 @@ mod tests {
     fn judge(text: &str, to_head: bool) -> Option<(Framing, bool)> {
         match parse(text.as_bytes(), to_head, &mut room()) {
             Parsed::Whole(answer) => Some((answer.framing, answer.keeps)),
-            Parsed::Partial | Parsed::Odd => None,
+            Parsed::Partial | Parsed::Odd | Parsed::Invalid => None,
         }
     }
 

@@ -15,8 +15,9 @@ use super::known::Known;
 use super::plan::Express;
 use crate::http::conn::{Conn, Deadline};
 use crate::http::downstream::Downstream;
+use crate::http::host::host_name;
 use crate::http::log::Logs;
-use crate::http::route::{Found, host_name};
+use crate::http::route::Found;
 use crate::http::site::{Do, Location, Proxy, Server, Site};
 
 /// What the short way needs of an `http` block.
@@ -110,6 +111,7 @@ impl Short {
             };
             let common = &location.common;
             job.close |= conn.requests() >= u64::from(common.keepalive_requests)
+                || conn.age() >= Duration::from_millis(common.guard.keepalive_time_ms)
                 || common.keepalive_timeout_ms == 0
                 || *shutdown.borrow();
             conn.keep(common.keepalive_timeout_ms);
@@ -205,7 +207,9 @@ impl Short {
             return None;
         };
         let server = self.site.servers.get(place)?;
-        if head.len as u64 > server.model.header_bytes_max {
+        if head.len as u64 > server.model.header_bytes_max
+            || head.headers.len() > server.model.headers_max
+        {
             return None;
         }
         if let Some(tls) = &conn.tls

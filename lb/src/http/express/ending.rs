@@ -58,6 +58,7 @@ impl Try<'_> {
                 return Done::Close;
             }
             Stop::Timeout => (UpstreamFault::Timeout, String::new()),
+            Stop::Invalid => (UpstreamFault::Invalid, String::new()),
             // No socket to be had: no peer's fault, and the long way says so.
             Stop::Broken(error) if connecting && is_ours(&error) => {
                 self.lease.finish(Outcome::Abandoned);
@@ -94,6 +95,7 @@ impl Try<'_> {
         let (fault, reason) = match stop {
             Stop::Client => return,
             Stop::Timeout => (UpstreamFault::Timeout, None),
+            Stop::Invalid => (UpstreamFault::Invalid, None),
             Stop::Broken(error) => (UpstreamFault::Broken, Some(error)),
         };
         self.group.metrics.failed(fault);

@@ -210,8 +210,8 @@ impl Try<'_> {
                 let mut room = answer::room();
                 match answer::parse(&up.buf, self.job.is_head, &mut room) {
                     Parsed::Partial if up.buf.len() <= HEAD_BYTES_MAX => break,
-                    Parsed::Partial | Parsed::Odd => return Ok(None),
-                    Parsed::Whole(answer) if answer.status == 101 => return Ok(None),
+                    Parsed::Partial | Parsed::Invalid => return Err(Stop::Invalid),
+                    Parsed::Odd => return Ok(None),
                     Parsed::Whole(answer) if answer.status < 200 => {
                         let len = answer.len;
                         up.buf.advance(len);
@@ -259,6 +259,14 @@ impl Try<'_> {
             })?;
         if matches!(answer.framing, Framing::Chunked | Framing::Close) {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        let kept_s = self.location.common.guard.keepalive_header_s;
+        if kept_s > 0 && !self.job.close {
+            answer::line(
+                "Keep-Alive",
+                format!("timeout={kept_s}").as_bytes(),
+                &mut out,
+            );
         }
         out.extend_from_slice(if self.job.close {
             b"Connection: close\r\n\r\n"

@@ -139,7 +139,7 @@ fn look(head: &mut Head<'_, '_>) {
 fn is_plain_target(target: &[u8]) -> bool {
     let printable = target.iter().all(|byte| matches!(byte, 0x21..=0x7e));
     let (path, _) = uri::split(target);
-    let normal = uri::normalise(path);
+    let normal = uri::normalise(path, true);
     printable && !target.contains(&b'#') && matches!(normal, Some(std::borrow::Cow::Borrowed(_)))
 }
 

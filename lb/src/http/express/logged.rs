@@ -8,8 +8,8 @@ use super::known::Known;
 use crate::http::conn::Conn;
 use crate::http::downstream::Downstream;
 use crate::http::failure;
+use crate::http::host::host_name;
 use crate::http::log::Finished;
-use crate::http::route::host_name;
 use crate::http::site::Location;
 
 /// What is told of it.

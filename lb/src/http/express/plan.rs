@@ -126,12 +126,17 @@ fn is_plain_guard(guard: &Guard) -> bool {
         auth_delay_ms: _,
         rate,
         rate_after: _,
+        keepalive_time_ms: _,
+        keepalive_disable,
+        keepalive_header_s: _,
     } = guard;
     real_ip.is_none()
         && requests.all.is_empty()
         && connections.all.is_empty()
         && auth_request.is_none()
         && rate.is_none()
+        // Of a GET only this one asks who the browser is.
+        && !keepalive_disable.safari
 }
 
 fn is_plain_proxy(proxy: &Proxy, variables: &[Variable]) -> bool {

@@ -23,6 +23,8 @@ pub(super) enum Stop {
     Broken(io::Error),
     /// The upstream took too long.
     Timeout,
+    /// The upstream's header is none.
+    Invalid,
 }
 
 /// Reads some more from the upstream; zero is its end. What the client has not got yet goes out

@@ -39,9 +39,16 @@ pub(super) fn certify(
     }
     let private = private_key(key, certificate)?;
     builder.set_private_key(&private).map_err(|error| {
-        let message = format!("SSL_CTX_use_PrivateKey({key:?}) failed: {error}");
+        let why = reason(&error);
+        let message = format!("SSL_CTX_use_PrivateKey({key:?}) failed: {why}");
         fault(message, pos)
     })
+}
+
+/// The first reason, in OpenSSL's words and without its places.
+fn reason(error: &ErrorStack) -> String {
+    let first = error.errors().first().and_then(|it| it.reason());
+    first.map_or_else(|| error.to_string(), str::to_owned)
 }
 
 fn private_key(path: &Path, of: &Certificate) -> Result<PKey<Private>, LbError> {

@@ -5,3 +5,4 @@ cd "$(dirname "$0")"
 ./rtmp-origin.sh "$@"
 ./discovery.sh
 ./balance.sh
+./lb.py

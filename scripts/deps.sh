@@ -21,7 +21,7 @@ case $purpose in
         files+=(/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf:fonts-dejavu-core
                 /usr/sbin/nginx:nginx-light /usr/sbin/haproxy:haproxy
                 /usr/lib/nginx/modules/ngx_stream_module.so:libnginx-mod-stream) ;;
-  bench) wanted+=(ffmpeg:ffmpeg curl:curl nginx:nginx-light wrk:wrk)
+  bench) wanted+=(ffmpeg:ffmpeg curl:curl nginx:nginx-light wrk:wrk haproxy:haproxy openssl:openssl python3:python3)
          files+=(/usr/lib/nginx/modules/ngx_rtmp_module.so:libnginx-mod-rtmp) ;;
   *) echo "deps: unknown purpose '$purpose' (build, demo, cluster, test or bench)" >&2; exit 2 ;;
 esac

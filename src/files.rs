@@ -22,6 +22,19 @@ pub(crate) fn raise_limit(connections_max: u32) {
     }
 }
 
+/// `worker_rlimit_nofile`: sets the soft limit, and the hard one with it if that is lower, which
+/// only root may. As nginx, a failure is told of and lived with.
+pub(crate) fn set(files: u64) {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let wanted = Rlimit {
+        current: Some(files),
+        maximum: maximum.map(|maximum| maximum.max(files)),
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        tracing::error!(files, %error, "setrlimit(RLIMIT_NOFILE) failed");
+    }
+}
+
 /// Raises the soft limit as far as it goes; gives what it is then, unless there is none.
 pub(crate) fn raise() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);

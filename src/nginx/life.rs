@@ -39,7 +39,12 @@ pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitC
     let log = ErrorLog::new(super::sinks(&config, places)?);
     // Fails only when a log was started before.
     let _ = tracing_subscriber::registry().with(log.clone()).try_init();
-    crate::files::raise();
+    match process.files_max {
+        Some(files) => crate::files::set(files),
+        None => {
+            crate::files::raise();
+        }
+    }
     let registry = prometheus::Registry::new();
     let (access_logs, writer) = AccessLogs::new(Path::new(&places.prefix));
     let at = At::read(&config)?;

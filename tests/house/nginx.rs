@@ -1,5 +1,6 @@
 //! The binary as nginx: started, driven and stopped the way systemd, logrotate and people do it.
 
+mod limits;
 mod upgrades;
 
 use crate::support::wait_for;

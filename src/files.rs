@@ -22,9 +22,19 @@ pub(crate) fn raise_limit(connections_max: u32) {
     }
 }
 
+/// [`set`]s the limit if the file says one, else [`raise`]s it.
+pub(crate) fn limit(files: Option<u64>) {
+    match files {
+        Some(files) => set(files),
+        None => {
+            raise();
+        }
+    }
+}
+
 /// `worker_rlimit_nofile`: sets the soft limit, and the hard one with it if that is lower, which
 /// only root may. As nginx, a failure is told of and lived with.
-pub(crate) fn set(files: u64) {
+fn set(files: u64) {
     let maximum = getrlimit(Resource::Nofile).maximum;
     let wanted = Rlimit {
         current: Some(files),

@@ -39,12 +39,7 @@ pub(super) fn live(args: &Args, places: &Places, config: Config) -> Result<ExitC
     let log = ErrorLog::new(super::sinks(&config, places)?);
     // Fails only when a log was started before.
     let _ = tracing_subscriber::registry().with(log.clone()).try_init();
-    match process.files_max {
-        Some(files) => crate::files::set(files),
-        None => {
-            crate::files::raise();
-        }
-    }
+    crate::files::limit(process.files_max);
     let registry = prometheus::Registry::new();
     let (access_logs, writer) = AccessLogs::new(Path::new(&places.prefix));
     let at = At::read(&config)?;

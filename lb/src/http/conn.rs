@@ -136,6 +136,7 @@ impl Conn {
     /// [`Self::header_done`] was too early: somebody else reads the header again.
     pub(crate) fn header_undone(&self) {
         self.requests.fetch_sub(1, Ordering::Relaxed);
+        self.stub.uncounted();
         self.enter(HEADER);
     }
 

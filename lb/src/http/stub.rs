@@ -42,6 +42,11 @@ impl Stub {
         }
     }
 
+    /// A request was counted that will be counted again.
+    pub(crate) fn uncounted(&self) {
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// nginx's page.
     pub(crate) fn text(&self) -> String {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);

@@ -14,7 +14,7 @@ use pingora::proxy::Session;
 use weir_conf::nginx::model::web::{Expires, IfModified, Web};
 
 use super::proxy::{Ctx, Gateway};
-use super::reply::{Body, FileBody, Reply, is_usual, now};
+use super::reply::{Body, FileBody, Reply, is_usual, now, without_line_end};
 
 /// `expires max`: ten years, in seconds.
 const TEN_YEARS_S: u64 = 315_360_000;
@@ -95,7 +95,7 @@ impl Gateway {
         }
         let headers = self.add_headers(ctx).iter();
         for header in headers.filter(|header| usual || header.always) {
-            let value = values.value(&header.value).into_owned();
+            let value = without_line_end(values.value(&header.value).into_owned());
             // An empty one takes a header off that there is once.
             if !value.is_empty() || is_single(&header.name) {
                 out.push((header.name.clone(), value));

@@ -296,6 +296,15 @@ pub(crate) fn is_usual(status: u16) -> bool {
     )
 }
 
+/// A header's value without line ends behind it: files have them by mistake (`"$x\n"`), and nginx
+/// sends such a header.
+pub(crate) fn without_line_end(mut value: Vec<u8>) -> Vec<u8> {
+    while value.last().is_some_and(|it| matches!(it, b'\r' | b'\n')) {
+        value.pop();
+    }
+    value
+}
+
 /// RFC 9110 section 6.4.1: 1xx, 204 and 304 have none.
 pub(super) fn has_body(status: u16) -> bool {
     !matches!(status, 100..=199 | 204 | 304)

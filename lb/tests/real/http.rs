@@ -200,7 +200,7 @@ async fn headers_are_added_and_hidden() {
     .await;
     let lb = start_proxy(
         &[&up],
-        "proxy_hide_header X-Secret; add_header X-Up $upstream_addr; add_header X-S $status always;
+        "proxy_hide_header X-Secret; add_header X-Up $upstream_addr; add_header X-S \"$status\\n\" always;
          add_header X-None $arg_none;",
     );
     let good = get(lb.http[0], "/").await;
@@ -213,6 +213,9 @@ async fn headers_are_added_and_hidden() {
         !good.contains("X-Secret") && !good.contains("X-None"),
         "{good}"
     );
+    // By the long way just so.
+    let long = get(lb.http[0], "//").await;
+    assert!(long.contains("X-S: 200\r\n"), "{long}");
     let bad = get(lb.http[0], "/bad").await;
     assert!(
         !bad.contains("X-Up") && bad.contains("X-S: 500\r\n"),

@@ -248,7 +248,7 @@ impl Try<'_> {
                 let usual = reply::is_usual(answer.status);
                 for header in &self.location.common.add_headers {
                     let value = if usual || header.always {
-                        known.value(&header.value)
+                        reply::without_line_end(known.value(&header.value))
                     } else {
                         Vec::new()
                     };
